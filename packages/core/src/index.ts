@@ -1,0 +1,12 @@
+export * from './errors.ts';
+export type * from './image/codec.ts';
+export { DEFAULT_LIMITS } from './image/codec.ts';
+export type * from './image/pixels.ts';
+export type * from './model/manifest.ts';
+export { PRESETS } from './model/manifest.ts';
+export type * from './model/models.ts';
+export { TASKS } from './model/models.ts';
+export type * from './object-store.ts';
+export type * from './runtime/runtime.ts';
+export type * from './tensor.ts';
+export { elements } from './tensor.ts';

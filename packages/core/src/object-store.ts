@@ -1,0 +1,53 @@
+/** What a store tells of one object. */
+export interface ObjectHead {
+  readonly etag: string;
+  readonly size: number;
+  readonly type?: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly modified?: number;
+  /** Where the bucket keeps versions. */
+  readonly versionId?: string;
+}
+
+export interface ObjectBody extends ObjectHead {
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+export interface GetOptions {
+  readonly ifMatch?: string;
+  readonly versionId?: string;
+  /** Bytes `start`…`end`, both included. */
+  readonly range?: { readonly start: number; readonly end?: number };
+  readonly signal?: AbortSignal;
+}
+
+export interface PutOptions {
+  /** Write only where nothing is yet (`If-None-Match: *`). Not together with `ifMatch`. */
+  readonly ifAbsent?: boolean;
+  /** Write only over this very ETag. */
+  readonly ifMatch?: string;
+  readonly type?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/** `exists`: `ifAbsent` found an object. `conflict`: another writer was faster; the caller may look and try again. */
+export type PutResult = { readonly etag: string } | 'exists' | 'conflict';
+
+/**
+ * The one storage type. edge's result stores and plugins' storage implement it; neither imports the other.
+ * Errors: STORE_FAILED (retryable), STORE_UNSUITABLE (no conditional writes), INPUT_UNREADABLE (denied).
+ */
+export interface ObjectStore {
+  head(key: string, options?: { readonly signal?: AbortSignal }): Promise<ObjectHead | undefined>;
+  /** Undefined where nothing is; `changed` where `ifMatch` does not hold. */
+  get(key: string, options?: GetOptions): Promise<ObjectBody | 'changed' | undefined>;
+  put(key: string, bytes: Uint8Array | ReadableStream<Uint8Array>, options?: PutOptions): Promise<PutResult>;
+  /** False where `ifMatch` does not hold; deleting what is not there succeeds. */
+  delete(key: string, options?: { readonly ifMatch?: string }): Promise<boolean>;
+  list(
+    prefix: string,
+    cursor?: string,
+  ): Promise<{ readonly objects: readonly (ObjectHead & { readonly key: string })[]; readonly cursor?: string }>;
+}
