@@ -40,6 +40,13 @@ export const ERRORS = {
   STORE_FAILED: { fault: 'environment', retry: true },
   STORE_UNSUITABLE: { fault: 'environment', retry: false },
   CONFIG_INVALID: { fault: 'usage', retry: false },
+  CREDENTIALS_EXPIRED: { fault: 'environment', retry: true },
+  // Events that tell of an upload, and the objects that they name.
+  EVENT_INVALID: { fault: 'input', retry: false },
+  EVENT_UNKNOWN: { fault: 'input', retry: false },
+  KEY_UNSAFE: { fault: 'input', retry: false },
+  OBJECT_GONE: { fault: 'input', retry: false },
+  CLAIM_HELD: { fault: 'environment', retry: true },
 } as const satisfies Record<string, { fault: Fault; retry: boolean }>;
 
 /** Who can mend a failure: the caller's data, the caller's code or configuration, the machine around, or elfin itself. */

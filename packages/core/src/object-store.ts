@@ -14,6 +14,11 @@ export interface ObjectBody extends ObjectHead {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+export interface HeadOptions {
+  readonly versionId?: string;
+  readonly signal?: AbortSignal;
+}
+
 export interface GetOptions {
   readonly ifMatch?: string;
   readonly versionId?: string;
@@ -37,10 +42,11 @@ export type PutResult = { readonly etag: string } | 'exists' | 'conflict';
 
 /**
  * The one storage type. edge's result stores and plugins' storage implement it; neither imports the other.
- * Errors: STORE_FAILED (retryable), STORE_UNSUITABLE (no conditional writes), INPUT_UNREADABLE (denied).
+ * Errors: STORE_FAILED (retryable), STORE_UNSUITABLE (no conditional writes), INPUT_UNREADABLE (denied),
+ * CREDENTIALS_EXPIRED (retryable: the provider may renew them). ETags are bare: neither quoted nor prefixed with `W/`.
  */
 export interface ObjectStore {
-  head(key: string, options?: { readonly signal?: AbortSignal }): Promise<ObjectHead | undefined>;
+  head(key: string, options?: HeadOptions): Promise<ObjectHead | undefined>;
   /** Undefined where nothing is; `changed` where `ifMatch` does not hold. */
   get(key: string, options?: GetOptions): Promise<ObjectBody | 'changed' | undefined>;
   put(key: string, bytes: Uint8Array | ReadableStream<Uint8Array>, options?: PutOptions): Promise<PutResult>;
