@@ -1,8 +1,37 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'tsup';
 
-export default defineConfig({
-  entry: ['packages/core/src/index.ts'],
-  format: 'esm',
-  dts: true,
-  outDir: 'packages/core/dist',
-});
+// Bundles each package's entries, read from its `exports` (and the CLI's bin). Declarations are tsc's work: `npm run build`.
+const packages = ['core', 'models', 'edge', 'plugins', 'cli'];
+
+function entries(folder: string): Record<string, string> {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const exported = Object.values<{ '@elfin/source'?: string; import?: string }>(manifest.exports ?? {});
+  const pairs = exported.flatMap((target) =>
+    target['@elfin/source'] && target.import
+      ? [[target.import.replace('./dist/', '').replace(/\.js$/, ''), join(folder, target['@elfin/source'])]]
+      : [],
+  );
+  return Object.fromEntries(pairs);
+}
+
+export default defineConfig(
+  packages.map((name) => {
+    const folder = `packages/${name}`;
+    return {
+      name,
+      entry: entries(folder),
+      outDir: `${folder}/dist`,
+      format: 'esm' as const,
+      platform: 'neutral' as const,
+      target: 'es2022',
+      splitting: true,
+      sourcemap: true,
+      clean: true,
+      dts: false,
+      skipNodeModulesBundle: true,
+      external: [/^@elfin\//, /^node:/],
+    };
+  }),
+);

@@ -12,6 +12,7 @@ export default defineConfig({
     environment: 'node',
     testTimeout: 60_000,
     pool: 'forks',
+    reporters: ['default', ['json', { outputFile: 'node_modules/.cache/elfin/test-results.json' }]],
     execArgv: [`--conditions=${condition}`],
   },
 });

@@ -1,0 +1,42 @@
+// Packs every public package as npm would publish it and asks publint and "are the types wrong" about the result.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = new URL('../..', import.meta.url).pathname;
+const scratch = mkdtempSync(join(tmpdir(), 'elfin-pack-'));
+let failures = 0;
+
+try {
+  for (const name of readdirSync(join(root, 'packages')).sort()) {
+    const folder = join(root, 'packages', name);
+    const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    if (manifest.private) continue;
+    const packed = JSON.parse(
+      execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', scratch], {
+        cwd: folder,
+        encoding: 'utf8',
+      }),
+    );
+    const [entry] = Array.isArray(packed) ? packed : Object.values(packed);
+    const tarball = join(scratch, entry.filename);
+    const checks = [['publint', 'run', tarball, '--strict']];
+    if (manifest.exports) checks.push(['attw', tarball, '--profile', 'esm-only', '--format', 'ascii']);
+    for (const [command, ...args] of checks) {
+      const { status, stdout, stderr } = spawnSync(join(root, 'node_modules/.bin', command), args, {
+        encoding: 'utf8',
+      });
+      console.log(
+        `${status === 0 ? 'ok  ' : 'FAIL'} ${manifest.name} ${command} (${Math.round(entry.size / 1024)} kB packed)`,
+      );
+      if (status !== 0) {
+        failures += 1;
+        console.log(stdout, stderr);
+      }
+    }
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+process.exit(failures === 0 ? 0 : 1);
