@@ -4,15 +4,17 @@ import type { PixelImage } from './pixels.ts';
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'heif';
 export type OutputFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff';
 
-/** What an image says of itself before any pixel is decoded. `width` and `height` are after EXIF orientation. */
+/** What an image says of itself before any pixel is decoded. `width` and `height` are after orientation. */
 export interface Header {
   readonly format: ImageFormat;
   readonly width: number;
   readonly height: number;
+  /** 16 when samples have more than 8 bits; decoding then gives 16-bit samples, where the codec can. */
   readonly bitDepth: 8 | 16;
   readonly hasAlpha: boolean;
+  /** Animation frames or pages. More than one is refused unless decoding is asked for the first. */
   readonly frames: number;
-  /** EXIF orientation 1…8; decoding applies it. */
+  /** EXIF orientation 1…8 (AVIF and HEIF say it in their own boxes); decoding applies it. */
   readonly orientation: number;
 }
 
@@ -46,6 +48,8 @@ export interface Decoded extends PixelImage {
 
 export interface DecodeOptions {
   readonly limits?: Partial<Limits>;
+  /** What becomes of animations and multi-page files: IMAGE_ANIMATED (`refuse`, the default), or the first frame. */
+  readonly animated?: 'refuse' | 'first';
   /** `srgb` (default) converts through the embedded profile; `keep` leaves the numbers and the profile alone. */
   readonly icc?: 'srgb' | 'keep';
   readonly signal?: AbortSignal;
@@ -53,15 +57,30 @@ export interface DecodeOptions {
 
 export interface EncodeOptions {
   readonly format: OutputFormat;
-  /** 1…100; ignored by png and tiff. */
+  /** 1…100, default {@link DEFAULT_QUALITY}; ignored by png and tiff, which lose nothing. */
   readonly quality?: number;
+  /** The source's metadata, of which `policy` (default `none`) says what is written. */
   readonly metadata?: Metadata;
   readonly policy?: MetadataPolicy;
+  /** Tags the result with `metadata.icc`: for pixels that were decoded with `icc: 'keep'`. Untagged means sRGB. */
+  readonly icc?: 'srgb' | 'keep';
+  readonly signal?: AbortSignal;
 }
+
+/** What each lossy format is written at when no quality is asked for. */
+export const DEFAULT_QUALITY: Readonly<Record<OutputFormat, number>> = {
+  jpeg: 90,
+  webp: 88,
+  avif: 70,
+  png: 100,
+  tiff: 100,
+};
 
 /**
  * Bytes to pixels and back. Implementations: `image/codecs/{sharp,jsquash,canvas}.ts`.
- * Errors: IMAGE_EMPTY, IMAGE_TRUNCATED, IMAGE_CORRUPT, IMAGE_UNSUPPORTED, IMAGE_ANIMATED, IMAGE_TOO_MANY_BYTES, IMAGE_TOO_MANY_PIXELS.
+ * `decode` checks format, caps, animation and completeness on the bytes themselves (`image/admit.ts`) before a decoder
+ * sees them, so that every implementation refuses the same files with the same codes.
+ * Errors: OPTION_INVALID, ABORTED, IMAGE_EMPTY, IMAGE_TRUNCATED, IMAGE_CORRUPT, IMAGE_UNSUPPORTED, IMAGE_ANIMATED, IMAGE_TOO_MANY_BYTES, IMAGE_TOO_MANY_PIXELS.
  */
 export interface Codec {
   /** Part of every result key, with `version`: other encoders make other bytes. */
@@ -73,4 +92,6 @@ export interface Codec {
   probe(bytes: Uint8Array): Promise<Header>;
   decode(bytes: Uint8Array, options?: DecodeOptions): Promise<Decoded>;
   encode(image: PixelImage, options: EncodeOptions): Promise<Uint8Array>;
+  /** Resamples to exactly these sides (Lanczos, alpha weighted); `image/fit.ts` derives them from a fit mode. */
+  resize(image: PixelImage, size: { readonly width: number; readonly height: number }): Promise<PixelImage>;
 }

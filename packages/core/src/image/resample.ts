@@ -1,0 +1,107 @@
+import { bitDepth, createPixels, type PixelImage } from './pixels.ts';
+
+/** `area` averages exactly the covered pixels (thumbnails); `lanczos3` keeps the most detail (results for people). */
+export type Kernel = 'area' | 'lanczos3';
+
+/** For one output sample: the first input sample and the weights (summing to 1) from there on. */
+interface Taps {
+  readonly start: number;
+  readonly weights: Float32Array;
+}
+
+/**
+ * Resizes to exactly `width` × `height`: separable, anti-aliased when shrinking, colour weighted by alpha so that
+ * transparent pixels never bleed. Works for 8 and 16 bits, everywhere; codecs bring faster ways where they have one.
+ * Edges are handled by renormalising the weights over the samples that exist.
+ */
+export function resample(image: PixelImage, width: number, height: number, kernel: Kernel = 'lanczos3'): PixelImage {
+  if (width === image.width && height === image.height) return image;
+  const { channels, data } = image;
+  const out = createPixels(width, height, channels, bitDepth(image));
+  const full = bitDepth(image) === 16 ? 65535 : 255;
+  const across = plan(image.width, width, kernel);
+  const down = plan(image.height, height, kernel);
+  // Rows resized along x, kept only while some output row still needs them: memory is a band, not the image.
+  const rows = new Map<number, Float32Array>();
+  const line = new Float32Array(width * channels);
+  let oldest = 0;
+  for (let y = 0; y < height; y++) {
+    const { start, weights } = down[y]!;
+    for (; oldest < start; oldest++) rows.delete(oldest);
+    line.fill(0);
+    for (let k = 0; k < weights.length; k++) {
+      let row = rows.get(start + k);
+      if (!row) {
+        row = resampleRow(data, (start + k) * image.width * channels, across, channels, full);
+        rows.set(start + k, row);
+      }
+      const weight = weights[k]!;
+      for (let i = 0; i < line.length; i++) line[i] = line[i]! + weight * row[i]!;
+    }
+    store(line, out.data, y * width * channels, channels, full);
+  }
+  return out;
+}
+
+function resampleRow(data: PixelImage['data'], offset: number, across: Taps[], channels: 3 | 4, full: number) {
+  const row = new Float32Array(across.length * channels);
+  let to = 0;
+  for (const { start, weights } of across) {
+    let [r, g, b, a] = [0, 0, 0, 0];
+    let from = offset + start * channels;
+    for (let k = 0; k < weights.length; k++, from += channels) {
+      const alpha = channels === 4 ? data[from + 3]! / full : 1;
+      const weight = weights[k]! * alpha;
+      r += weight * data[from]!;
+      g += weight * data[from + 1]!;
+      b += weight * data[from + 2]!;
+      a += weight;
+    }
+    row[to] = r;
+    row[to + 1] = g;
+    row[to + 2] = b;
+    if (channels === 4) row[to + 3] = a;
+    to += channels;
+  }
+  return row;
+}
+
+function store(line: Float32Array, out: PixelImage['data'], offset: number, channels: 3 | 4, full: number): void {
+  const clamp = (value: number) => Math.round(Math.min(full, Math.max(0, value)));
+  for (let i = 0; i < line.length; i += channels) {
+    const alpha = channels === 4 ? line[i + 3]! : 1;
+    const unweight = alpha > 0 ? 1 / alpha : 0;
+    for (let c = 0; c < 3; c++) out[offset + i + c] = clamp(line[i + c]! * unweight);
+    if (channels === 4) out[offset + i + 3] = clamp(alpha * full);
+  }
+}
+
+function plan(from: number, to: number, kernel: Kernel): Taps[] {
+  const ratio = from / to;
+  const scale = Math.max(1, ratio);
+  const radius = (kernel === 'area' ? 0.5 : 3) * scale;
+  return Array.from({ length: to }, (_, i) => {
+    const centre = (i + 0.5) * ratio;
+    const start = Math.max(0, Math.floor(centre - radius));
+    const end = Math.min(from, Math.ceil(centre + radius));
+    const weights = new Float32Array(end - start);
+    let total = 0;
+    for (let k = 0; k < weights.length; k++) {
+      weights[k] = kernel === 'area' ? cover(start + k, centre, radius) : lanczos((start + k + 0.5 - centre) / scale);
+      total += weights[k]!;
+    }
+    return { start, weights: weights.map((weight) => weight / total) };
+  });
+}
+
+/** Length of the input sample [at, at + 1] that lies within `radius` of `centre`. */
+function cover(at: number, centre: number, radius: number): number {
+  return Math.max(0, Math.min(at + 1, centre + radius) - Math.max(at, centre - radius));
+}
+
+function lanczos(x: number): number {
+  if (x === 0) return 1;
+  if (Math.abs(x) >= 3) return 0;
+  const angle = Math.PI * x;
+  return (3 * Math.sin(angle) * Math.sin(angle / 3)) / (angle * angle);
+}
