@@ -7,6 +7,8 @@ export { PRESETS } from './model/manifest.ts';
 export type * from './model/models.ts';
 export { TASKS } from './model/models.ts';
 export type * from './object-store.ts';
+export * from './protocol/status.ts';
+export * from './result-key.ts';
 export type * from './runtime/runtime.ts';
 export type * from './tensor.ts';
 export { elements } from './tensor.ts';

@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import {
+  canonicalOptions,
+  parseResultOptions,
+  type ResultIdentity,
+  type ResultOptions,
+  resultKey,
+} from './result-key.ts';
+
+const options: fc.Arbitrary<ResultOptions> = fc.record(
+  {
+    restore: fc.constantFrom('derain', 'lowlight', 'underwater', 'auto', 'none'),
+    format: fc.constantFrom('jpeg', 'png', 'webp', 'avif', 'tiff'),
+    strength: fc.integer({ min: 0, max: 1000 }).map((n) => n / 1000),
+    model: fc.constantFrom('lw', 'full'),
+    tiling: fc.constantFrom('local', 'global', 'whole'),
+    tile: fc.integer({ min: 16, max: 2048 }),
+    overlap: fc.integer({ min: 0, max: 512 }),
+    passes: fc.integer({ min: 0, max: 4 }),
+    width: fc.integer({ min: 1, max: 8192 }),
+    height: fc.integer({ min: 1, max: 8192 }),
+    fit: fc.constantFrom('scale-down', 'contain', 'cover', 'crop', 'pad'),
+    quality: fc.integer({ min: 1, max: 100 }),
+    metadata: fc.constantFrom('none', 'copyright', 'keep'),
+  },
+  { requiredKeys: ['restore', 'format'] },
+);
+const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
+const identities: fc.Arbitrary<ResultIdentity> = fc.record({
+  source: fc.webUrl(),
+  validator: fc.oneof(
+    fc.record({ etag: fc.stringMatching(/^[\x21-\x7e]{1,20}$/).filter((text) => !text.startsWith('W/')) }),
+    fc.record({ version: fc.stringMatching(/^[\x21-\x7e]{1,20}$/) }),
+    fc.record({ sha256: digest }),
+  ),
+  options,
+  models: fc.array(digest, { maxLength: 3 }),
+  codec: fc.record({ name: fc.string(), version: fc.string() }),
+});
+
+test('sorted, without defaults and without options that decide nothing', () => {
+  expect(
+    canonicalOptions({ restore: 'derain', format: 'webp', width: 1200, strength: 1, model: 'lw', metadata: 'none' }),
+  ).toBe('format=webp,restore=derain,width=1200');
+  expect(
+    canonicalOptions({ restore: 'none', format: 'png', strength: 0.5, quality: 80, fit: 'cover', tile: 256 }),
+  ).toBe('format=png,restore=none');
+  expect(canonicalOptions({ restore: 'auto', format: 'jpeg', strength: 0.1 + 0.2, tiling: 'local', passes: 2 })).toBe(
+    'format=jpeg,restore=auto,strength=0.3,tiling=local',
+  );
+});
+
+test('the canonical form is read back to itself, in any order', () => {
+  fc.assert(
+    fc.property(options, fc.func(fc.integer()), (given, rank) => {
+      const text = canonicalOptions(given);
+      const shuffled = text.split(',').toSorted((a, b) => rank(a) - rank(b));
+      expect(canonicalOptions(parseResultOptions(shuffled.join(',')))).toBe(text);
+    }),
+  );
+});
+
+test('options that are told apart have different forms', () => {
+  const told = (given: ResultOptions) => parseResultOptions(canonicalOptions(given));
+  fc.assert(
+    fc.property(options, options, (a, b) => {
+      expect(canonicalOptions(a) === canonicalOptions(b)).toBe(JSON.stringify(told(a)) === JSON.stringify(told(b)));
+    }),
+  );
+});
+
+test.each([
+  '',
+  'restore=derain',
+  'format=png',
+  'restore=derain,format=png,format=png',
+  'restore=derain,format=png,',
+  'restore=derain, format=png',
+  'restore=derain,format=auto',
+  'restore=derain,format=png,strength=2',
+  'restore=derain,format=png,strength=1e-1',
+  'restore=derain,format=png,strength=',
+  'restore=derain,format=png,width=0x10',
+  'restore=derain,format=png,width=1.5',
+  'restore=derain,format=png,width=0',
+  'restore=derain,format=png,__proto__=1',
+  'restore=derain,format=png,constructor=1',
+])('refuses %j', (text) => {
+  expect(() => parseResultOptions(text)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
+});
+
+test('no text makes the parser fail otherwise than by its own error', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), options.map(canonicalOptions), fc.stringMatching(/^[a-z]+=[^,]*$/)), (text) => {
+      try {
+        canonicalOptions(parseResultOptions(text));
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'OPTION_INVALID' });
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('a key is 64 hex digits and depends on every part', async () => {
+  await fc.assert(
+    fc.asyncProperty(identities, identities, async (a, b) => {
+      const key = await resultKey(a);
+      expect(key).toMatch(/^[0-9a-f]{64}$/);
+      for (const part of ['source', 'validator', 'options', 'models', 'codec'] as const) {
+        const changed = { ...a, [part]: b[part] };
+        const same =
+          part === 'options'
+            ? canonicalOptions(a.options) === canonicalOptions(b.options)
+            : JSON.stringify(changed) === JSON.stringify(a) ||
+              (part === 'models' && JSON.stringify(a.models.toSorted()) === JSON.stringify(b.models.toSorted()));
+        expect((await resultKey(changed)) === key).toBe(same);
+      }
+    }),
+  );
+});
+
+test('an ETag never passes for a version id or a digest', async () => {
+  const common = {
+    source: 's3://b/k',
+    options: { restore: 'derain', format: 'png' },
+    models: [],
+    codec: { name: 'c', version: '1' },
+  } as const;
+  const value = 'a'.repeat(64);
+  const keys = await Promise.all(
+    [{ etag: value }, { version: value }, { sha256: value }].map((validator) => resultKey({ ...common, validator })),
+  );
+  expect(new Set(keys).size).toBe(3);
+});
+
+test('what does not pin the bytes is refused', async () => {
+  const rest = { source: 's', models: [], codec: { name: 'c', version: '1' } } as const;
+  for (const validator of [{ etag: 'W/"1"' }, { etag: '' }, { version: '' }]) {
+    await expect(
+      resultKey({ ...rest, validator, options: { restore: 'derain', format: 'png' } }),
+    ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+  }
+});
