@@ -1,0 +1,32 @@
+import { ElfinError } from '../errors.ts';
+
+/**
+ * Reads a whole body of at most `limit` bytes. A Content-Length may lie, so bytes are counted as they come.
+ * Answers undefined where there are more; the rest is then cancelled. Errors: those of the stream.
+ */
+export async function readBounded(
+  body: ReadableStream<Uint8Array> | null,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if (body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = body.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > limit) {
+      await reader.cancel(new ElfinError('IMAGE_TOO_MANY_BYTES', `More than ${limit} bytes.`)).catch(() => undefined);
+      return undefined;
+    }
+    chunks.push(value);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,175 @@
+import { ElfinError } from '../errors.ts';
+import { graphName } from '../protocol/graph-name.ts';
+import {
+  DATATYPES,
+  decodeInferResponse,
+  encodeInferRequest,
+  HEADER_LENGTH,
+  MESSAGE_LIMITS,
+  type NamedTensor,
+} from '../protocol/open-inference.ts';
+import { readBounded } from '../protocol/read-bounded.ts';
+import { elements, type Tensor } from '../tensor.ts';
+import { createEndpoints, type Endpoints, type EndpointsOptions } from './remote/endpoints.ts';
+import type { Backend, Feeds, Outputs, RunOptions, Runtime, Session, SessionOptions } from './runtime.ts';
+
+export interface RemoteOptions extends EndpointsOptions {
+  /** Headers of every request, for example `traceparent`; asked anew each time. */
+  readonly headers?: () => Readonly<Record<string, string>>;
+}
+
+/** A runtime whose sessions run elsewhere: our worker, Triton or KServe, by the Open Inference Protocol v2. */
+export interface RemoteRuntime extends Runtime {
+  readonly endpoints: Endpoints;
+}
+
+/** What the graphs take and give, for checking a server's word: elements a pixel of `image`, and the type of each name. */
+const OUTPUTS = ['restored', 'background', 'sums'];
+
+/**
+ * Errors: CONFIG_INVALID for a bad endpoint. Its sessions throw what {@link Endpoints.call} throws.
+ */
+export function createRemoteRuntime(options: RemoteOptions): RemoteRuntime {
+  const endpoints = createEndpoints(options);
+  return {
+    name: 'remote',
+    endpoints,
+    async open(model, sessionOptions, { signal } = {}) {
+      const name = graphName({ model: model.name, ...sessionOptions });
+      const among = await servers(endpoints, name, sessionOptions, signal);
+      return createSession({ endpoints, name, among, sessionOptions, headers: options.headers ?? (() => ({})) });
+    },
+  };
+}
+
+/**
+ * The endpoints that serve exactly this graph, asked side by side. Errors: MODEL_UNKNOWN where every one that answers
+ * lacks it, else the first failure.
+ */
+async function servers(
+  endpoints: Endpoints,
+  name: string,
+  { io }: SessionOptions,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<string>> {
+  const path = `/v2/models/${encodeURIComponent(name)}`;
+  const answers = await Promise.allSettled(
+    endpoints.urls.map((url) =>
+      endpoints.call({
+        method: 'GET',
+        path,
+        among: new Set([url]),
+        signal,
+        read: async (response) => checkMetadata(await readBounded(response.body, 1 << 20), name, io, url),
+      }),
+    ),
+  );
+  const able = endpoints.urls.filter((_, index) => answers[index]?.status === 'fulfilled');
+  if (able.length > 0) return new Set(able);
+  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
+  throw failures.find((failure) => failure.code !== 'MODEL_UNKNOWN') ?? failures[0];
+}
+
+function checkMetadata(bytes: Uint8Array | undefined, name: string, io: SessionOptions['io'], url: string): void {
+  const refuse = (reason: string) =>
+    new ElfinError('REMOTE_PROTOCOL', `${url} describes ${name} wrongly: ${reason}.`, { data: { endpoint: url } });
+  let metadata: { name?: unknown; inputs?: unknown };
+  try {
+    metadata = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new ElfinError('REMOTE_PROTOCOL', `${url} is no inference server: its answer is not JSON.`, { cause });
+  }
+  if (metadata?.name !== name) throw refuse('it names another model');
+  const inputs: unknown[] = Array.isArray(metadata.inputs) ? metadata.inputs : [];
+  const image = inputs.find((input) => (input as { name?: unknown } | null)?.name === 'image');
+  const datatype = (image as { datatype?: unknown } | undefined)?.datatype;
+  if (datatype !== DATATYPES[io === 'uint8' ? 'uint8' : 'float32']) throw refuse(`its image is ${String(datatype)}`);
+}
+
+function createSession(context: {
+  readonly endpoints: Endpoints;
+  readonly name: string;
+  readonly among: ReadonlySet<string>;
+  readonly sessionOptions: SessionOptions;
+  readonly headers: () => Readonly<Record<string, string>>;
+}): Session {
+  const { endpoints, name, among, sessionOptions, headers } = context;
+  const backend: Backend = {
+    provider: 'remote',
+    threads: 0,
+    declined: [],
+    implementation: `Open Inference Protocol v2 at ${[...among].join(', ')}`,
+  };
+  let disposed = false;
+
+  async function run(feeds: Feeds, { signal, deadline, outputs = OUTPUTS }: RunOptions = {}): Promise<Outputs> {
+    if (disposed) throw new ElfinError('DISPOSED', 'This session was disposed; open another.');
+    const inputs = Object.entries(feeds).map(([input, tensor]): NamedTensor => ({ name: input, tensor }));
+    const image = feeds.image;
+    if (!image) throw new ElfinError('OPTION_INVALID', 'A session needs the input image.');
+    const message = encodeInferRequest({
+      ...(deadline !== undefined && {
+        parameters: { timeout: Math.max(1, Math.ceil((deadline - Date.now()) * 1000)) },
+      }),
+      inputs,
+      outputs: outputs.map((output) => ({ name: output, binary: true })),
+    });
+    // Larger than any honest answer: restored and background as float32, sums beside them.
+    const limit = elements(image.shape) * 8 + 4 * 1024 * 1024;
+    return endpoints.call({
+      method: 'POST',
+      path: `/v2/models/${encodeURIComponent(name)}/infer`,
+      headers: { ...headers(), ...message.headers },
+      body: message.body,
+      among,
+      signal,
+      deadline,
+      async read(response, url) {
+        const bytes = await readBounded(response.body, Math.min(limit, MESSAGE_LIMITS.bytes));
+        if (!bytes) throw wrong(url, `it is longer than ${limit} bytes`);
+        const answer = decodeInferResponse(bytes, response.headers.get(HEADER_LENGTH));
+        if (answer.model !== name) throw wrong(url, `it comes from the model ${answer.model}`);
+        const named = new Map(answer.outputs.map((output) => [output.name, output.tensor]));
+        return Object.fromEntries(
+          outputs.map((output) => {
+            const tensor = named.get(output);
+            if (!tensor) throw wrong(url, `it lacks ${output}`);
+            checkOutput(output, tensor, image, sessionOptions, (reason) => wrong(url, reason));
+            return [output, tensor];
+          }),
+        );
+      },
+    });
+  }
+
+  async function dispose(): Promise<void> {
+    disposed = true;
+  }
+  return { backend, run, dispose, [Symbol.asyncDispose]: dispose };
+}
+
+/** Shapes and types follow from the input's: an answer of any other would be stitched into wrong pixels. */
+function checkOutput(
+  name: string,
+  tensor: Tensor,
+  image: Tensor,
+  { io }: SessionOptions,
+  wrong: (reason: string) => ElfinError,
+): void {
+  const [batch = 1] = image.shape;
+  const [height = 0, width = 0] = io === 'uint8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
+  const expected = {
+    restored: { type: image.type, shape: image.shape },
+    background: { type: 'float32', shape: [batch, 3, height / 2, width / 2] },
+    sums: { type: 'float32', shape: [batch, tensor.shape[1] ?? 0] },
+  }[name];
+  if (!expected) return;
+  if (tensor.type !== expected.type || tensor.shape.join() !== expected.shape.join())
+    throw wrong(`${name} is ${tensor.type} [${tensor.shape}], not ${expected.type} [${expected.shape}]`);
+  if (tensor.type === 'float32' && !tensor.data.every(Number.isFinite))
+    throw wrong(`${name} holds a number that is not finite`);
+}
+
+function wrong(url: string, reason: string): ElfinError {
+  return new ElfinError('REMOTE_PROTOCOL', `The answer of ${url} is refused: ${reason}.`, { data: { endpoint: url } });
+}
