@@ -1,0 +1,74 @@
+import type { Feeds } from '../runtime/runtime.ts';
+import type { Tensor } from '../tensor.ts';
+import { support } from './axis.ts';
+import { readReflected } from './pad.ts';
+import type { PixelSource, Samples } from './pixels.ts';
+import type { Plan } from './plan.ts';
+
+/** Column and row of a window in its plan. */
+export interface Tile {
+  readonly column: number;
+  readonly row: number;
+}
+
+/** The windows in reading order, from row `first` on. */
+export function* tilesOf(plan: Plan, first = 0): Generator<Tile> {
+  for (let row = first; row < plan.rows.starts.length; row++) {
+    for (let column = 0; column < plan.columns.starts.length; column++) yield { column, row };
+  }
+}
+
+/** RGB interleaved samples to planes in 0…1, written to `out` from sample `offset` on. */
+export function toPlanes(samples: Samples, out: Float32Array, offset = 0): void {
+  const scale = 1 / (samples instanceof Uint16Array ? 65535 : 255);
+  const size = samples.length / 3;
+  for (let i = 0, from = 0; i < size; i++) {
+    out[offset + i] = samples[from++]! * scale;
+    out[offset + size + i] = samples[from++]! * scale;
+    out[offset + 2 * size + i] = samples[from++]! * scale;
+  }
+}
+
+/** `image` [1,3,H,W]: a window as the network takes it. */
+export async function cutImage(source: PixelSource, plan: Plan, tile: Tile, signal?: AbortSignal): Promise<Feeds> {
+  const { width, height } = plan.window;
+  const x = plan.columns.starts[tile.column]!;
+  const y = plan.rows.starts[tile.row]!;
+  const data = new Float32Array(3 * width * height);
+  toPlanes(await readReflected(source, x, y, width, height, signal), data);
+  return { image: { type: 'float32', shape: [1, 3, height, width], data } };
+}
+
+/**
+ * `quadrants` [1,12,h,w]: the window's share of the whole image's quadrants, order top left, top right, bottom left,
+ * bottom right. At half-resolution pixel (i, j) quadrant k holds the *full*-resolution pixel
+ * (i + (k>>1)·H/2, j + (k&1)·W/2); H and W are the padded image's.
+ */
+export async function cutQuadrants(source: PixelSource, plan: Plan, tile: Tile, signal?: AbortSignal): Promise<Tensor> {
+  const width = plan.window.width / 2;
+  const height = plan.window.height / 2;
+  const x = plan.columns.starts[tile.column]! / 2;
+  const y = plan.rows.starts[tile.row]! / 2;
+  const data = new Float32Array(12 * width * height);
+  for (let k = 0; k < 4; k++) {
+    const left = x + (k & 1) * (plan.padded.width / 2);
+    const top = y + (k >> 1) * (plan.padded.height / 2);
+    toPlanes(await readReflected(source, left, top, width, height, signal), data, 3 * k * width * height);
+  }
+  return { type: 'float32', shape: [1, 12, height, width], data };
+}
+
+/** `core` [1,1,h,w]: 1 where this window, and no other, counts; a whole number of 8×8 blocks. */
+export function coreMask(plan: Plan, { column, row }: Tile): Tensor {
+  const width = plan.window.width / 2;
+  const height = plan.window.height / 2;
+  const across = within(support(plan.columns, column), plan.columns.starts[column]!);
+  const down = within(support(plan.rows, row), plan.rows.starts[row]!);
+  const data = new Float32Array(width * height);
+  for (let y = down.start; y < down.end; y++) data.fill(1, y * width + across.start, y * width + across.end);
+  return { type: 'float32', shape: [1, 1, height, width], data };
+}
+
+function within(span: { start: number; end: number }, origin: number): { start: number; end: number } {
+  return { start: (span.start - origin) / 2, end: (span.end - origin) / 2 };
+}

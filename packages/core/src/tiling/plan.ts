@@ -1,0 +1,168 @@
+import { ElfinError } from '../errors.ts';
+import { type Axis, splitAxis } from './axis.ts';
+import { ceilToMultiple, MULTIPLE } from './pad.ts';
+
+/** See docs/tiling.md for what each does to the picture, with figures. */
+export const TILING_MODES = ['auto', 'local', 'global', 'whole'] as const;
+export type TilingMode = (typeof TILING_MODES)[number];
+
+/** What a caller may choose; everything has a default. */
+export interface TilingOptions {
+  readonly mode?: TilingMode;
+  /** Side in pixels of the largest window; a multiple of 16, at least 64. */
+  readonly tile?: number;
+  /**
+   * Pixels that neighbouring windows have in common; a multiple of 32, at most half of `tile`. In `local` they blend
+   * over it; in `global` half of it is the halo that is computed and thrown away on each side of a cut.
+   */
+  readonly overlap?: number;
+  /** `global`: sweeps over all tiles that gather statistics, before the one that makes the output. 0…8. */
+  readonly passes?: number;
+  /** One window shape whatever the image's size (small images are mirrored up to it): for batching, graph capture. */
+  readonly uniform?: boolean;
+  /** Bytes that the runtime may take for the tiles in flight, unless `tile` is given. */
+  readonly memory?: number;
+}
+
+/** What the planner must know of image, model and runtime. */
+export interface PlanInput extends TilingOptions {
+  readonly width: number;
+  readonly height: number;
+  /** Side of the training crops, from the model's manifest. */
+  readonly crop: number;
+  /** Working memory of the runtime for a pixel of a window; see {@link BYTES_PER_PIXEL}. */
+  readonly bytesPerPixel?: number;
+  /** Tiles in flight at once. */
+  readonly concurrency?: number;
+}
+
+/** How an image is cut; pure data. All numbers but counts are pixels of the image mirrored up to `padded`. */
+export interface Plan {
+  readonly mode: Exclude<TilingMode, 'auto'>;
+  readonly width: number;
+  readonly height: number;
+  /** Multiples of 16 that hold the image; what is beyond it is mirrored in and cropped off again. */
+  readonly padded: { readonly width: number; readonly height: number };
+  /** The one shape that all windows have. */
+  readonly window: { readonly width: number; readonly height: number };
+  readonly columns: Axis;
+  readonly rows: Axis;
+  readonly overlap: number;
+  readonly passes: number;
+  readonly uniform: boolean;
+  /** `global`: the picture that the first statistics come from. */
+  readonly thumbnail?: { readonly width: number; readonly height: number };
+  /** Windows that cover the image. */
+  readonly tiles: number;
+  /** Runs of the network in all: the thumbnail's, `tiles` for each sweep, `tiles` for the output. */
+  readonly steps: number;
+}
+
+/** Measured peak of onnxruntime-node (cpu) a window pixel, for the largest variant; docs/tiling.md tells how. */
+export const BYTES_PER_PIXEL = 1200;
+const DEFAULT_MEMORY = 512 * 1024 * 1024;
+// What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
+const TILED = 'global';
+const SMALLEST_TILE = 64;
+const LARGEST_TILE = 1024;
+const LARGEST_THUMBNAIL = 512;
+const DEFAULT_HALO = 64;
+
+/** Plans the work. Errors: IMAGE_EMPTY, OPTION_INVALID. */
+export function planTiles(input: PlanInput): Plan {
+  const { width, height, crop, passes = 1, uniform = false } = input;
+  if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
+    throw new ElfinError('IMAGE_EMPTY', `An image of ${width}×${height} has no pixels; hand in at least 1×1.`);
+  }
+  if (!(Number.isInteger(passes) && passes >= 0 && passes <= 8)) {
+    throw new ElfinError('OPTION_INVALID', `Passes must be a whole number from 0 to 8, not ${passes}.`);
+  }
+  const mode = chooseMode(input);
+  const tile = input.tile ?? defaultTile(mode, input);
+  checkTile(tile);
+  const overlap = mode === 'whole' ? 0 : (input.overlap ?? defaultOverlap(mode, tile, crop));
+  checkOverlap(overlap, tile);
+
+  const least = uniform && mode !== 'whole' ? tile : 0;
+  const padded = {
+    width: Math.max(least, ceilToMultiple(width)),
+    height: Math.max(least, ceilToMultiple(height)),
+  };
+  const axis = (length: number) =>
+    splitAxis(length, {
+      window: mode === 'whole' ? length : tile,
+      overlap,
+      seam: mode === 'local' ? 'smooth' : 'cut',
+      shrink: mode === 'global' && !uniform,
+    });
+  const columns = axis(padded.width);
+  const rows = axis(padded.height);
+  const tiles = columns.starts.length * rows.starts.length;
+  const common = { width, height, padded, columns, rows, overlap, uniform, tiles };
+  const window = { width: columns.window, height: rows.window };
+  if (mode !== 'global') return { mode, ...common, window, passes: 0, steps: tiles };
+  const scale = Math.min(1, Math.min(LARGEST_THUMBNAIL, tile) / Math.max(width, height));
+  const thumbnail = {
+    width: Math.max(1, Math.round(width * scale)),
+    height: Math.max(1, Math.round(height * scale)),
+  };
+  return { mode, ...common, window, passes, thumbnail, steps: 1 + tiles * (passes + 1) };
+}
+
+/**
+ * The plan to try after the runtime ran out of memory: windows of half the side, and no more overlap than they can have.
+ * Undefined when they are as small as they get, and for `whole` when the caller insists on it.
+ */
+export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
+  if (input.mode === 'whole') return undefined;
+  const tile = floorTo(MULTIPLE, Math.max(plan.window.width, plan.window.height) / 2);
+  if (tile < SMALLEST_TILE) return undefined;
+  const mode = plan.mode === 'whole' ? TILED : plan.mode;
+  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile, input.crop), floorTo(32, tile / 2));
+  return planTiles({ ...input, mode, tile, overlap });
+}
+
+function chooseMode(input: PlanInput): Plan['mode'] {
+  const { mode = 'auto', width, height } = input;
+  if (!TILING_MODES.includes(mode)) {
+    throw new ElfinError('OPTION_INVALID', `Tiling must be one of ${TILING_MODES.join(', ')}, not ${mode}.`);
+  }
+  if (mode !== 'auto') return mode;
+  return ceilToMultiple(width) * ceilToMultiple(height) <= budgetSide(input) ** 2 ? 'whole' : TILED;
+}
+
+function budgetSide(input: PlanInput): number {
+  const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL, concurrency = 1 } = input;
+  const side = Math.sqrt(memory / bytesPerPixel / concurrency);
+  return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side)));
+}
+
+function defaultTile(mode: Plan['mode'], input: PlanInput): number {
+  const side = budgetSide(input);
+  return mode === 'local' ? Math.min(side, 2 * ceilToMultiple(input.crop)) : Math.max(side, 3 * DEFAULT_HALO);
+}
+
+function defaultOverlap(mode: Plan['mode'], tile: number, crop: number): number {
+  const wanted = mode === 'local' ? ceilToMultiple(crop / 2) : 2 * DEFAULT_HALO;
+  return floorTo(32, Math.min(wanted, tile / 2));
+}
+
+function floorTo(multiple: number, value: number): number {
+  return Math.floor(value / multiple) * multiple;
+}
+
+function checkTile(tile: number): void {
+  if (Number.isInteger(tile) && tile >= SMALLEST_TILE && tile % MULTIPLE === 0) return;
+  throw new ElfinError(
+    'OPTION_INVALID',
+    `A tile's side must be a multiple of ${MULTIPLE} from ${SMALLEST_TILE} up, not ${tile}.`,
+  );
+}
+
+function checkOverlap(overlap: number, tile: number): void {
+  if (Number.isInteger(overlap) && overlap >= 0 && overlap % 32 === 0 && overlap <= tile / 2) return;
+  throw new ElfinError(
+    'OPTION_INVALID',
+    `The tiles' overlap must be a multiple of 32, at most half of the tile's side of ${tile}, not ${overlap}.`,
+  );
+}
