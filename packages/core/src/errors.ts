@@ -18,6 +18,7 @@ export const ERRORS = {
   OUTPUT_UNWRITABLE: { fault: 'input', retry: false },
   // Weights and models.
   WEIGHTS_CORRUPT: { fault: 'input', retry: false },
+  WEIGHTS_UNSUPPORTED: { fault: 'input', retry: false },
   WEIGHTS_UNSAFE: { fault: 'input', retry: false },
   WEIGHTS_MISMATCH: { fault: 'input', retry: false },
   WEIGHTS_NOT_FINITE: { fault: 'input', retry: false },
@@ -26,6 +27,8 @@ export const ERRORS = {
   MANIFEST_INVALID: { fault: 'input', retry: false },
   // Definition of a graph.
   GRAPH_INVALID: { fault: 'internal', retry: false },
+  // A mistake of elfin's own.
+  INTERNAL: { fault: 'internal', retry: false },
   // Transform URLs: what a request may get wrong, and what becomes of it.
   URL_INVALID: { fault: 'input', retry: false },
   URL_TOO_LONG: { fault: 'input', retry: false },

@@ -104,7 +104,7 @@ export const OPTIONS = {
     kind: 'integer',
     min: 1,
     max: 100,
-    about: 'The encoder’s quality: 80 where nothing is said, 60 for AVIF. PNG has none.',
+    about: 'The encoder’s quality; where nothing is said, the codec’s own default for the format. PNG has none.',
     as: 'Cloudflare, ipx',
     example: '75',
   },

@@ -7,9 +7,9 @@ export type SourceName =
   | { readonly kind: 'path'; readonly path: string };
 
 const BUCKET = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
-/** Backslashes count as slashes to some parsers and not to others; controls and spaces vanish in some. No name needs them. */
+/** Backslashes count as slashes to some parsers and not to others, and controls vanish in some. No name needs them. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-const AMBIGUOUS = /[\\\u0000-\u0020\u007f-\u009f\u2028\u2029\ufeff]/;
+const AMBIGUOUS = /[\\\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]/;
 
 function refuse(why: string): never {
   throw new ElfinError('URL_INVALID', `The source ${why}.`);
@@ -33,8 +33,7 @@ function checkKey(key: string, what: string): string {
 export function parseSource(text: string): SourceName {
   if (text === '') refuse('is empty');
   if (!text.isWellFormed()) refuse('holds half a surrogate pair');
-  if (AMBIGUOUS.test(text))
-    refuse('holds a backslash, a space or a control character; percent-encode it inside the URL');
+  if (AMBIGUOUS.test(text)) refuse('holds a backslash or a control character');
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) {
     if (/[?#]/.test(text)) refuse('is a path, which has no query and no fragment');
@@ -51,6 +50,7 @@ export function parseSource(text: string): SourceName {
     refuse(`has the scheme "${scheme.slice(0, 20)}:"; http, https, s3 and r2 are known`);
   }
   if (!/^https?:\/\/[^/]/i.test(text)) refuse('must read https://host/path');
+  if (/\s/.test(text)) refuse('holds white space; percent-encode it inside the URL');
   let url: URL;
   try {
     url = new URL(text);
