@@ -14,7 +14,7 @@ const options: fc.Arbitrary<ResultOptions> = fc.record(
     format: fc.constantFrom('jpeg', 'png', 'webp', 'avif', 'tiff'),
     strength: fc.integer({ min: 0, max: 1000 }).map((n) => n / 1000),
     model: fc.constantFrom('lw', 'full'),
-    tiling: fc.constantFrom('local', 'global', 'whole'),
+    tiling: fc.constantFrom('auto', 'local', 'global', 'whole'),
     tile: fc.integer({ min: 16, max: 2048 }),
     overlap: fc.integer({ min: 0, max: 512 }),
     passes: fc.integer({ min: 0, max: 4 }),

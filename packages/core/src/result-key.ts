@@ -39,7 +39,7 @@ const TABLE: { readonly [K in keyof ResultOptions]-?: Option<NonNullable<ResultO
   restore: choice([...TASKS, 'auto', 'none']),
   strength: { ...fraction(), standard: 1, idle: notRestored },
   tile: { ...whole(16, 65_535), idle: (options) => notRestored(options) || options.tiling === 'whole' },
-  tiling: { ...choice(['local', 'global', 'whole']), idle: notRestored },
+  tiling: { ...choice(['auto', 'local', 'global', 'whole']), standard: 'auto', idle: notRestored },
   width: whole(1, 65_535),
 };
 
@@ -52,8 +52,8 @@ export interface ResultOptions {
   readonly strength?: number;
   /** `lw` where missing. */
   readonly model?: ModelSize;
-  /** The restorer's own choice where missing; so for `tile`, `overlap` and `passes`. */
-  readonly tiling?: 'local' | 'global' | 'whole';
+  /** `auto` where missing; `tile`, `overlap` and `passes` are the planner's own choice where missing. */
+  readonly tiling?: 'auto' | 'local' | 'global' | 'whole';
   readonly tile?: number;
   readonly overlap?: number;
   readonly passes?: number;

@@ -1,0 +1,44 @@
+import { ElfinError } from '../errors.ts';
+import { emitElf } from '../model/emit.ts';
+import type { Target } from '../model/lowering.ts';
+import type { ModelRef } from '../model/models.ts';
+import { sha256 } from '../result-key.ts';
+import { readSafetensors } from '../weights/safetensors.ts';
+import type { SessionOptions } from './runtime.ts';
+
+export type { Target } from '../model/lowering.ts';
+
+// A restored image needs two graphs; a server keeps two sizes for three tasks.
+const KEPT = 8;
+
+/**
+ * Graphs out of models, the last few of them kept. Weights whose digest is not the one that the model is known by are
+ * refused. Errors: MODEL_DIGEST_MISMATCH, WEIGHTS_CORRUPT, WEIGHTS_MISMATCH, WEIGHTS_NOT_FINITE, OPTION_INVALID.
+ */
+export function createEmitter(): (model: ModelRef, options: SessionOptions, target: Target) => Promise<Uint8Array> {
+  const kept = new Map<string, Uint8Array>();
+  return async (model, options, target) => {
+    const { io, statistics, quadrants, shape } = options;
+    const key = JSON.stringify([model.digest, model.manifest.preset, target, io, statistics, quadrants, shape]);
+    const found = kept.get(key);
+    const onnx = found ?? (await emit(model, options, target));
+    kept.delete(key);
+    kept.set(key, onnx);
+    if (kept.size > KEPT) kept.delete(kept.keys().next().value!);
+    return onnx;
+  };
+}
+
+async function emit(model: ModelRef, options: SessionOptions, target: Target): Promise<Uint8Array> {
+  const bytes = await model.bytes();
+  const digest = await sha256(bytes);
+  if (digest !== model.digest) {
+    throw new ElfinError(
+      'MODEL_DIGEST_MISMATCH',
+      `The weights of ${model.name} have the SHA-256 ${digest.slice(0, 12)}…, not ${model.digest.slice(0, 12)}…; fetch them anew.`,
+      { data: { model: model.name, expected: model.digest, actual: digest } },
+    );
+  }
+  const { state } = readSafetensors(bytes, model.name);
+  return emitElf({ ...options, model: model.manifest.preset, weights: state, target }).onnx;
+}

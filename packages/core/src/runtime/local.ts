@@ -1,0 +1,171 @@
+import type { InferenceSession } from 'onnxruntime-common';
+import pLimit from 'p-limit';
+import { ElfinError, throwIfAborted } from '../errors.ts';
+import type { ModelRef } from '../model/models.ts';
+import { elements } from '../tensor.ts';
+import { createEmitter, type Target } from './emit.ts';
+import type { Engine, Loaded } from './engine.ts';
+import type { Backend, Feeds, Runtime, Session, SessionOptions } from './runtime.ts';
+import { createSession, type Opened } from './session.ts';
+
+/** One way to run graphs here. */
+export interface Candidate {
+  readonly provider: string;
+  readonly threads: number;
+  /** What the graph is laid out for. */
+  readonly target: Target;
+  readonly options: InferenceSession.SessionOptions;
+  /** Run once on zeros before it is trusted: a driver may load a graph and then fail, or give NaN. */
+  readonly probe: boolean;
+}
+
+/** What a local runtime is made of. */
+export interface LocalRuntimeParts {
+  readonly name: string;
+  readonly engine: Engine;
+  /** Ends the thread that holds the engine, when no session is left. */
+  readonly idle?: () => Promise<void>;
+  /** The ways to run a graph, best first, and those that are out of the question, with the reason. */
+  readonly survey: () => Promise<{
+    readonly implementation: string;
+    readonly candidates: readonly Candidate[];
+    readonly declined: Backend['declined'];
+  }>;
+}
+
+/** A runtime that holds native resources in this process. */
+export interface LocalRuntime extends Runtime, AsyncDisposable {
+  /** Closes every session that is still open. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Runtime over an engine in this process: emits the graph, takes the first candidate that works, and shares one native
+ * session among all who open the same model with the same options, until the last of them has disposed it.
+ */
+export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeParts): LocalRuntime {
+  const emit = createEmitter();
+  const queue = pLimit(1);
+  const shared = new Map<string, { readonly session: Promise<Session>; users: number }>();
+  // A provider that failed once is not tried again for every model.
+  const failed = new Map<string, string>();
+  const failures = () => [...failed].map(([provider, reason]) => ({ provider, reason }));
+
+  async function load(model: ModelRef, options: SessionOptions): Promise<Opened> {
+    const { implementation, candidates, declined } = await survey();
+    for (const { provider, threads, target, options: session, probe } of candidates) {
+      if (failed.has(provider)) continue;
+      const onnx = await emit(model, options, target);
+      let loaded: Loaded | undefined;
+      try {
+        loaded = await engine.load(onnx, session);
+        if (probe) await tryOut(engine, loaded, options);
+        return {
+          engine,
+          loaded,
+          backend: { provider, threads, implementation, declined: [...declined, ...failures()] },
+        };
+      } catch (error) {
+        if (loaded) await engine.unload(loaded.handle).catch(() => {});
+        // Without a trial the candidate is the one that always works: what failed is the graph or the memory.
+        if (!probe) throw error;
+        failed.set(provider, error instanceof Error ? error.message : String(error));
+      }
+    }
+    const reasons = [...declined, ...failures()].map(({ provider, reason }) => `${provider}: ${reason}`);
+    throw new ElfinError('RUNTIME_UNAVAILABLE', `${name} has nothing to run the network on. ${reasons.join('; ')}`);
+  }
+
+  async function release(key: string): Promise<void> {
+    const entry = shared.get(key);
+    if (!entry || --entry.users > 0) return;
+    shared.delete(key);
+    await (await entry.session).dispose();
+    if (shared.size === 0) await idle?.();
+  }
+
+  const runtime: LocalRuntime = {
+    name,
+    async open(model, options, context = {}) {
+      throwIfAborted(context.signal);
+      const key = JSON.stringify([
+        model.digest,
+        model.manifest.preset,
+        options.io,
+        options.statistics,
+        options.quadrants,
+        options.shape,
+      ]);
+      let entry = shared.get(key);
+      if (!entry) {
+        const again = () => load(model, options);
+        entry = { users: 0, session: queue(again).then((opened) => createSession(opened, again, queue)) };
+        shared.set(key, entry);
+      }
+      entry.users++;
+      try {
+        const session = await entry.session;
+        throwIfAborted(context.signal);
+        return share(session, () => release(key));
+      } catch (error) {
+        if (shared.get(key) === entry) {
+          const opened = await entry.session.catch(() => undefined);
+          if (opened) await release(key);
+          else shared.delete(key);
+        }
+        throw error;
+      }
+    },
+    async dispose() {
+      const entries = [...shared.values()];
+      shared.clear();
+      await Promise.allSettled(entries.map(async ({ session }) => (await session).dispose()));
+      await idle?.();
+    },
+    [Symbol.asyncDispose]: () => runtime.dispose(),
+  };
+  return runtime;
+}
+
+/** One user's view of a shared session: disposed by itself, while others go on. */
+function share(session: Session, release: () => Promise<void>): Session {
+  let open = true;
+  const view: Session = {
+    backend: session.backend,
+    async run(feeds, options) {
+      if (!open) throw new ElfinError('DISPOSED', 'The session is closed; open the model again.');
+      return session.run(feeds, options);
+    },
+    async dispose() {
+      if (!open) return;
+      open = false;
+      await release();
+    },
+    [Symbol.asyncDispose]: () => view.dispose(),
+  };
+  return view;
+}
+
+const PROBE_SIDE = 64;
+
+async function tryOut(engine: Engine, loaded: Loaded, { io, shape }: SessionOptions): Promise<void> {
+  const { batch = 1, height = PROBE_SIDE, width = PROBE_SIDE } = shape ?? {};
+  const shapes: Record<string, readonly number[]> = {
+    image: io === 'float' ? [batch, 3, height, width] : [batch, height, width, 3],
+    quadrants: [batch, 12, height / 2, width / 2],
+    core: [batch, 1, height / 2, width / 2],
+  };
+  const feeds = Object.fromEntries(
+    loaded.inputs.map(({ name, type, shape: declared }) => {
+      const sides = shapes[name] ?? declared.map(Number);
+      const data = type === 'uint8' ? new Uint8Array(elements(sides)) : new Float32Array(elements(sides));
+      return [name, { type, shape: sides, data }];
+    }),
+  ) as Feeds;
+  const outputs = await engine.run(loaded.handle, feeds);
+  for (const [name, { data }] of Object.entries(outputs)) {
+    if (!data.every((value) => Number.isFinite(value))) {
+      throw new ElfinError('RUNTIME_FAILED', `a trial run gave values in ${name} that are not numbers`);
+    }
+  }
+}

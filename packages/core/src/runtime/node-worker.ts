@@ -1,0 +1,17 @@
+import { parentPort } from 'node:worker_threads';
+import { importOrtNode } from './node-ort.ts';
+import { createOrtEngine } from './ort.ts';
+import { serveEngine } from './port.ts';
+
+// The thread in which node.ts keeps onnxruntime-node, whose `run` blocks the event loop of the thread that calls it.
+if (parentPort) {
+  const port = parentPort;
+  const engine = createOrtEngine(async () => {
+    const ort = await importOrtNode();
+    // This thread's own copy of the setting. A GPU library that is missing becomes a reason in `backend.declined`; ONNX
+    // Runtime would print it in red on top.
+    ort.env.logLevel = 'fatal';
+    return ort;
+  });
+  port.on('message', serveEngine(engine, { postMessage: (message, transfer) => port.postMessage(message, transfer) }));
+}

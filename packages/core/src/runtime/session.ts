@@ -1,0 +1,119 @@
+import type { LimitFunction } from 'p-limit';
+import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { elements } from '../tensor.ts';
+import type { Engine, Loaded } from './engine.ts';
+import type { Backend, Feeds, Outputs, RunOptions, Session } from './runtime.ts';
+
+/** A graph in an engine, and what runs it. */
+export interface Opened {
+  readonly engine: Engine;
+  readonly loaded: Loaded;
+  readonly backend: Backend;
+}
+
+/**
+ * A session over a graph that `open` loads. After a failure that may leave the graph's memory in disorder (exhausted memory,
+ * a worker thread that died) the next call loads it anew. `queue` bounds what runs at once, over all sessions of a runtime.
+ */
+export function createSession(first: Opened, open: () => Promise<Opened>, queue: LimitFunction): Session {
+  const closing = new AbortController();
+  let current: Opened | undefined = first;
+
+  async function work(feeds: Feeds, options: RunOptions): Promise<Outputs> {
+    throwIfOver(options, closing.signal);
+    current ??= await open();
+    const { engine, loaded } = current;
+    checkFeeds(feeds, loaded);
+    try {
+      return await engine.run(loaded.handle, feeds, options.outputs);
+    } catch (error) {
+      if (isElfinError(error) && (error.code === 'OUT_OF_MEMORY' || error.code === 'RUNTIME_FAILED')) {
+        current = undefined;
+        await engine.unload(loaded.handle).catch(() => {});
+      }
+      throw error;
+    }
+  }
+
+  const session: Session = {
+    backend: first.backend,
+    async run(feeds, options = {}) {
+      throwIfOver(options, closing.signal);
+      // ONNX Runtime cannot be stopped in the middle of a graph. The caller is let go at once; the queue's slot stays taken
+      // until the graph has ended, so that memory is never asked for twice.
+      const ended = queue(work, feeds, options);
+      ended.catch(() => {});
+      return interruptible(ended, options, closing.signal);
+    },
+    async dispose() {
+      if (closing.signal.aborted) return;
+      closing.abort();
+      await queue(async () => {
+        await current?.engine.unload(current.loaded.handle);
+        current = undefined;
+      });
+    },
+    [Symbol.asyncDispose]: () => session.dispose(),
+  };
+  return session;
+}
+
+function throwIfOver({ signal, deadline }: RunOptions, closing: AbortSignal): void {
+  if (closing.aborted) throw disposed();
+  throwIfAborted(signal);
+  if (deadline !== undefined && Date.now() >= deadline) throw late();
+}
+
+/** `ended`, unless the caller's signal, the deadline or the session's end comes first. */
+async function interruptible<T>(ended: Promise<T>, options: RunOptions, closing: AbortSignal): Promise<T> {
+  const { signal, deadline } = options;
+  const stop = new AbortController();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const once = { once: true, signal: stop.signal };
+  signal?.addEventListener('abort', () => reject(aborted(signal)), once);
+  closing.addEventListener('abort', () => reject(disposed()), once);
+  const timer = deadline === undefined ? undefined : setTimeout(() => reject(late()), deadline - Date.now());
+  try {
+    return await Promise.race([ended, promise]);
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+}
+
+function aborted(signal: AbortSignal): ElfinError {
+  return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
+}
+
+function disposed(): ElfinError {
+  return new ElfinError('DISPOSED', 'The session is closed; open the model again.');
+}
+
+function late(): ElfinError {
+  return new ElfinError('DEADLINE_EXCEEDED', 'The deadline passed before the network had run; allow more time.');
+}
+
+/** Names, types and shapes against what the graph declares, before anything is copied. Throws OPTION_INVALID. */
+function checkFeeds(feeds: Feeds, { inputs }: Loaded): void {
+  for (const { name, type, shape } of inputs) {
+    const tensor = feeds[name];
+    const wanted = `${type} [${shape.join(', ')}]`;
+    if (!tensor) throw new ElfinError('OPTION_INVALID', `The graph's input ${name}, ${wanted}, is not fed.`);
+    const fits =
+      tensor.type === type &&
+      tensor.shape.length === shape.length &&
+      shape.every((side, axis) => typeof side === 'string' || side === tensor.shape[axis]) &&
+      tensor.data.length === elements(tensor.shape);
+    if (!fits) {
+      throw new ElfinError(
+        'OPTION_INVALID',
+        `The graph's input ${name} is ${wanted}, but ${tensor.data.length} values of ${tensor.type} [${tensor.shape.join(', ')}] were fed.`,
+      );
+    }
+  }
+  const known = new Set(inputs.map(({ name }) => name));
+  const odd = Object.keys(feeds).find((name) => !known.has(name));
+  if (odd) {
+    throw new ElfinError('OPTION_INVALID', `The graph has no input ${odd}; it has ${[...known].join(', ')}.`);
+  }
+}

@@ -1,0 +1,128 @@
+import type { InferenceSession } from 'onnxruntime-common';
+import { ElfinError } from '../errors.ts';
+import { type Candidate, createLocalRuntime, type LocalRuntime } from './local.ts';
+import { createOrtEngine, type Ort } from './ort.ts';
+
+export interface WebRuntimeOptions {
+  /** `auto` (default): WebGPU where the browser has an adapter, else wasm. Anything else: that and nothing else. */
+  readonly device?: 'auto' | 'webgpu' | 'wasm';
+  /** Threads of the wasm provider; as many as the machine has by default, one where shared memory is not to be had. */
+  readonly threads?: number;
+  /**
+   * The folder, as a URL that ends in `/`, from which the page serves onnxruntime-web's `.wasm` and `.mjs` files.
+   * By default they are looked for beside the bundle. Of no use in Node.
+   */
+  readonly assets?: string;
+  /**
+   * onnxruntime-web, where the browser's import does not suit: `() => import('onnxruntime-web')` in Node,
+   * or whatever a bundler or an isolate needs.
+   */
+  readonly ort?: () => Promise<Ort>;
+}
+
+/**
+ * Runs the network with onnxruntime-web, an optional peer that is loaded at the first `open`; in browsers and in Node.
+ * The wasm provider works in the calling thread: run it in a worker where that matters.
+ *
+ * onnxruntime-web has one set of wasm threads a realm, fixed when it is first used; `backend` reports the true number.
+ * Errors: OPTION_INVALID here; RUNTIME_UNAVAILABLE from `open` where onnxruntime-web or the device asked for is missing.
+ */
+export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime {
+  const { device = 'auto', threads, assets } = options;
+  if (!['auto', 'webgpu', 'wasm'].includes(device)) {
+    throw new ElfinError('OPTION_INVALID', `device must be auto, webgpu or wasm, not ${device}.`);
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
+    throw new ElfinError('OPTION_INVALID', `threads must be a whole number from 1 to 1024, not ${threads}.`);
+  }
+  let gpu: Promise<string | undefined> | undefined;
+  let loading: Promise<Ort> | undefined;
+  const noGpu = () => (gpu ??= device === 'wasm' ? Promise.resolve('wasm was asked for') : whyNoWebGpu());
+  const load = () => {
+    loading ??= (options.ort ?? (async () => importOrtWeb(!(await noGpu()))))().catch((error) => {
+      loading = undefined;
+      throw error;
+    });
+    return loading;
+  };
+  let survey: ReturnType<typeof surveyWeb> | undefined;
+  return createLocalRuntime({
+    name: 'onnxruntime-web',
+    engine: createOrtEngine(load),
+    survey: () =>
+      (survey ??= (async () =>
+        surveyWeb(await load(), device, await noGpu(), configure(await load(), threads, assets)))()),
+  });
+}
+
+async function surveyWeb(
+  ort: Ort,
+  device: 'auto' | 'webgpu' | 'wasm',
+  noGpu: string | undefined,
+  { threads, reason }: { threads: number; reason?: string },
+): Promise<{ implementation: string; candidates: Candidate[]; declined: { provider: string; reason: string }[] }> {
+  const declined: { provider: string; reason: string }[] = [];
+  const candidates: Candidate[] = [];
+  const options: InferenceSession.SessionOptions = { graphOptimizationLevel: 'all', logSeverityLevel: 4 };
+  if (device !== 'wasm') {
+    if (noGpu) declined.push({ provider: 'webgpu', reason: noGpu });
+    else {
+      const session = { ...options, executionProviders: ['webgpu'] };
+      candidates.push({ provider: 'webgpu', threads, target: 'webgpu', probe: true, options: session });
+    }
+  }
+  if (device !== 'webgpu') {
+    const session = { ...options, executionProviders: ['wasm'] };
+    candidates.push({ provider: 'wasm', threads, target: 'wasm', probe: false, options: session });
+    if (reason) declined.push({ provider: 'wasm threads', reason });
+  }
+  return { implementation: `onnxruntime-web ${ort.env.versions.web}`, candidates, declined };
+}
+
+// Which settings a copy of onnxruntime-web was started with: they are its own global state and cannot change afterwards.
+const started = new WeakMap<object, number>();
+
+function configure(
+  ort: Ort,
+  wanted: number | undefined,
+  assets: string | undefined,
+): { threads: number; reason?: string } {
+  const before = started.get(ort.env);
+  if (before !== undefined) {
+    return wanted === undefined || wanted === before
+      ? { threads: before }
+      : {
+          threads: before,
+          reason: `onnxruntime-web already runs with ${before} in this realm; ${wanted} need another`,
+        };
+  }
+  const shared = typeof SharedArrayBuffer !== 'undefined' && globalThis.crossOriginIsolated !== false;
+  const threads = shared ? (wanted ?? globalThis.navigator?.hardwareConcurrency ?? 1) : 1;
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.proxy = false;
+  if (assets !== undefined) ort.env.wasm.wasmPaths = assets;
+  started.set(ort.env, threads);
+  return shared
+    ? { threads }
+    : { threads, reason: 'the page is not cross-origin isolated (see docs), so there is no shared memory' };
+}
+
+/** The build with WebGPU is twice as large: it is loaded only where it will be used. */
+async function importOrtWeb(webgpu: boolean): Promise<Ort> {
+  try {
+    return webgpu ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
+  } catch (error) {
+    throw new ElfinError(
+      'RUNTIME_UNAVAILABLE',
+      `onnxruntime-web cannot be loaded; run: npm install onnxruntime-web (${error instanceof Error ? error.message : error})`,
+      { cause: error },
+    );
+  }
+}
+
+async function whyNoWebGpu(): Promise<string | undefined> {
+  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<unknown> } } | undefined)?.gpu;
+  if (!gpu) return 'this browser or runtime has no WebGPU';
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  return adapter ? undefined : 'WebGPU found no adapter';
+}
