@@ -28,7 +28,8 @@ export function isWeightDtype(dtype: Dtype): dtype is WeightDtype {
 
 /** Little-endian elements to float32. `bytes.length` must be a multiple of the element's size; nothing is shared with it. */
 export function toFloat32(bytes: Uint8Array, dtype: WeightDtype): Float32Array {
-  const buffer = bytes.slice().buffer;
+  // Not slice(): on a Node Buffer that is a view, and its buffer the whole file.
+  const buffer = new Uint8Array(bytes).buffer;
   switch (dtype) {
     case 'F32':
       return new Float32Array(buffer);
