@@ -1,0 +1,147 @@
+import { ElfinError, type ObjectStore, sha256 } from '@elfin/core';
+import type { ResultInfo } from '../headers.ts';
+import type { Revision } from '../source/source.ts';
+import { readAll } from './bytes.ts';
+
+/** A finished image with its facts. */
+export interface StoredResult {
+  readonly bytes: Uint8Array;
+  /** Media type. */
+  readonly type: string;
+  readonly info: ResultInfo;
+}
+
+/** What a URL meant when it was last looked at: the first of the two lookups. */
+export interface Ref {
+  readonly key: string;
+  readonly revision: Revision;
+  /** The source's bytes can never change under its name. */
+  readonly pinned: boolean;
+  /** Milliseconds since the epoch. */
+  readonly checkedAt: number;
+  /** The canonical path of the transform and the variant, for purging by URL. */
+  readonly path: string;
+  readonly source: string;
+}
+
+/** Results by content key, and refs that lead to them by URL. */
+export interface ResultStore {
+  getRef(name: RefName): Promise<Ref | undefined>;
+  putRef(name: RefName, ref: Ref): Promise<void>;
+  /** Undefined where nothing is, or where what is there is not what was put. */
+  getResult(key: string): Promise<StoredResult | undefined>;
+  putResult(key: string, result: StoredResult): Promise<void>;
+  /**
+   * Forgets refs, so that the next request asks the source; results that no ref leads to any more leave with the store's
+   * own limits. Resolves to the number of refs forgotten.
+   */
+  purge(what: { readonly source: string } | { readonly sourcePrefix: string }): Promise<number>;
+}
+
+/** Identifies one ref: the source, the canonical path and the variant. */
+export interface RefName {
+  readonly source: string;
+  readonly path: string;
+  readonly variant: string;
+}
+
+const encoder = new TextEncoder();
+const digest = async (text: string) => (await sha256(encoder.encode(text))).slice(0, 40);
+
+/** Refs of one source share a folder, so that a source is purged by one listing. */
+async function refKey({ source, path, variant }: RefName): Promise<string> {
+  return `ref/${await digest(source)}/${await digest(`${path}\n${variant}`)}`;
+}
+
+/**
+ * Results and refs over any object store. Every result is checked against its digest when read: a store that lost the
+ * end of an object, or handed out another one, costs a recomputation and never shows a wrong picture.
+ */
+export function createResultStore(store: ObjectStore): ResultStore {
+  async function read(key: string) {
+    const object = await store.get(key);
+    if (object === undefined || object === 'changed') return undefined;
+    return { ...object, bytes: await readAll(object.body) };
+  }
+
+  async function dropRefs(prefix: string, keep: (ref: Ref) => boolean): Promise<number> {
+    let count = 0;
+    let cursor: string | undefined;
+    do {
+      const page = await store.list(prefix, cursor);
+      for (const { key } of page.objects) {
+        const object = await read(key);
+        const ref = object && parseRef(object.bytes);
+        if (ref && keep(ref)) continue;
+        await store.delete(key);
+        count += 1;
+      }
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    return count;
+  }
+
+  return {
+    async getRef(name) {
+      const object = await read(await refKey(name));
+      const ref = object && parseRef(object.bytes);
+      return ref?.path === name.path ? ref : undefined;
+    },
+    async putRef(name, ref) {
+      await store.put(await refKey(name), encoder.encode(JSON.stringify(ref)), { type: 'application/json' });
+    },
+    async getResult(key) {
+      const object = await read(`result/${key}`);
+      const { sha256: expected, info } = object?.metadata ?? {};
+      if (!object || !expected || !info || (await sha256(object.bytes)) !== expected) return undefined;
+      return {
+        bytes: object.bytes,
+        type: object.type ?? 'application/octet-stream',
+        info: JSON.parse(info) as ResultInfo,
+      };
+    },
+    async putResult(key, { bytes, type, info }) {
+      const metadata = { sha256: await sha256(bytes), info: JSON.stringify(info) };
+      // Content-addressed: whoever was first has written the same.
+      await store.put(`result/${key}`, bytes, { type, metadata, ifAbsent: true });
+    },
+    async purge(what) {
+      if ('source' in what)
+        return dropRefs(`ref/${await digest(what.source)}/`, ({ source }) => source !== what.source);
+      return dropRefs('ref/', ({ source }) => !source.startsWith(what.sourcePrefix));
+    },
+  };
+}
+
+function parseRef(bytes: Uint8Array): Ref | undefined {
+  try {
+    const ref = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Ref>;
+    return typeof ref.key === 'string' && typeof ref.checkedAt === 'number' ? (ref as Ref) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Finds out at start whether a store keeps its conditions: single flight rests on them. Writes one key twice with
+ * `ifAbsent` and once over a stale ETag. Errors: STORE_UNSUITABLE, naming what does not hold; STORE_FAILED.
+ */
+export async function probeStore(store: ObjectStore): Promise<void> {
+  const key = `probe/${crypto.randomUUID()}`;
+  const unsuitable = (what: string) =>
+    new ElfinError('STORE_UNSUITABLE', `The store ${what}; use one that has conditional writes, or a folder.`);
+  try {
+    const first = await store.put(key, encoder.encode('1'), { ifAbsent: true });
+    if (typeof first === 'string') throw unsuitable(`answers "${first}" to the first write of a fresh key`);
+    if ((await store.put(key, encoder.encode('2'), { ifAbsent: true })) !== 'exists') {
+      throw unsuitable('overwrites what should only be written once');
+    }
+    const second = await store.put(key, encoder.encode('3'), { ifMatch: first.etag });
+    if (second === 'exists' || second === 'conflict') throw unsuitable('does not replace an object by its own ETag');
+    if ((await store.put(key, encoder.encode('4'), { ifMatch: first.etag })) !== 'conflict') {
+      throw unsuitable('replaces an object over a stale ETag');
+    }
+  } finally {
+    await store.delete(key);
+  }
+}

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+interface Entry {
+  readonly bytes: Buffer;
+  readonly type: string;
+  readonly metadata: Record<string, string>;
+  readonly etag: string;
+}
+
+/**
+ * The part of S3 that a store needs, on loopback: objects with metadata, `If-Match`, `If-None-Match: *`, ranges, and
+ * ListObjectsV2 in pages of two. Signatures are required but not checked; real servers are tried in `test/services`.
+ */
+export async function startS3(options: { readonly fault?: (method: string, path: string) => number | undefined } = {}) {
+  const objects = new Map<string, Entry>();
+  let writes = 0;
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const url = new URL(request.url ?? '/', 'http://s3');
+    const [, , ...rest] = url.pathname.split('/');
+    const key = rest.map(decodeURIComponent).join('/');
+    const method = request.method ?? '';
+    const answer = (status: number, code: string) =>
+      response.writeHead(status).end(`<Error><Code>${code}</Code></Error>`);
+    const fault = options.fault?.(method, key);
+    if (fault === 0) return response.destroy();
+    if (fault) return answer(fault, 'InternalError');
+    if (!request.headers.authorization?.startsWith('AWS4-HMAC-SHA256')) return answer(403, 'AccessDenied');
+    const present = objects.get(key);
+    const match = request.headers['if-match'];
+    if (method === 'PUT') {
+      if (request.headers['if-none-match'] === '*' && present) return answer(412, 'PreconditionFailed');
+      if (match && !present) return answer(404, 'NoSuchKey');
+      if (match && present?.etag !== match) return answer(412, 'PreconditionFailed');
+      const bytes = Buffer.concat(parts);
+      // A real server's ETag is the MD5 of the bytes; counting writes too makes every write tell itself apart.
+      const etag = `"${createHash('md5').update(bytes).update(String(++writes)).digest('hex')}"`;
+      const metadata = Object.fromEntries(
+        Object.entries(request.headers).filter(([name]) => name.startsWith('x-amz-meta-')),
+      ) as Record<string, string>;
+      objects.set(key, { bytes, etag, metadata, type: request.headers['content-type'] ?? '' });
+      return response.writeHead(200, { etag }).end();
+    }
+    if (method === 'DELETE') {
+      if (match && present && present.etag !== match) return answer(412, 'PreconditionFailed');
+      objects.delete(key);
+      return response.writeHead(204).end();
+    }
+    if (key === '' && url.searchParams.get('list-type') === '2') {
+      const prefix = url.searchParams.get('prefix') ?? '';
+      const after = url.searchParams.get('continuation-token') ?? '';
+      const keys = [...objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort();
+      const page = keys.slice(0, 2);
+      const encodeEntities = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+      const contents = page.map((name) => {
+        const entry = objects.get(name) as Entry;
+        return `<Contents><Key>${encodeEntities(name)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${entry.etag.replaceAll('"', '&quot;')}</ETag><Size>${entry.bytes.length}</Size></Contents>`;
+      });
+      const next =
+        keys.length > 2 ? `<NextContinuationToken>${encodeEntities(page[1] ?? '')}</NextContinuationToken>` : '';
+      return response.end(`<ListBucketResult>${contents.join('')}${next}</ListBucketResult>`);
+    }
+    if (!present) return answer(404, 'NoSuchKey');
+    if (match && present.etag !== match) return answer(412, 'PreconditionFailed');
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const bytes = range
+      ? present.bytes.subarray(Number(range[1]), range[2] ? Number(range[2]) + 1 : undefined)
+      : present.bytes;
+    response.writeHead(range ? 206 : 200, {
+      etag: present.etag,
+      'content-type': present.type,
+      'content-length': bytes.length,
+      ...(range
+        ? { 'content-range': `bytes ${range[1]}-${Number(range[1]) + bytes.length - 1}/${present.bytes.length}` }
+        : {}),
+      ...present.metadata,
+    });
+    response.end(method === 'HEAD' ? undefined : bytes);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    objects,
+    close: () => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
