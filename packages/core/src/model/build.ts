@@ -1,0 +1,116 @@
+import { ElfinError } from '../errors.ts';
+import { createGraph, type Graph, type ParameterSource, type Scope, type Value } from '../graph/graph.ts';
+import * as op from '../graph/ops.ts';
+import { type Dim, over, type Shape, symbol } from '../graph/shape.ts';
+import type { SessionOptions } from '../runtime/runtime.ts';
+import { elements } from '../tensor.ts';
+import { ELF, type ElfConfig } from './elf.ts';
+import { LOWERINGS, type Lowering, type Target } from './lowering.ts';
+import { createModule } from './module.ts';
+import { createStatistics, type StatisticSlot } from './statistics.ts';
+
+/** Sides of pictures that the network takes are multiples of this: one halving, then three in the encoder. */
+export const SIDE_MULTIPLE = 16;
+
+export type OutputName = 'restored' | 'background' | 'sums';
+
+export interface BuildOptions extends Partial<SessionOptions> {
+  /** Where the graph will run; `reference` is operator by operator as the network is written down. Default `native`. */
+  readonly target?: Target | Lowering;
+  /** Outputs to compute, all by default. Without `sums`, `given` graphs skip queries and keys altogether. */
+  readonly outputs?: readonly OutputName[];
+  /** 17 to 20. Default 17. */
+  readonly opset?: number;
+}
+
+/** The network between its input and output conventions, as a graph. */
+export function buildElf(
+  config: ElfConfig,
+  source: ParameterSource,
+  {
+    io = 'float',
+    statistics = 'own',
+    quadrants = 'own',
+    shape,
+    target = 'native',
+    outputs,
+    opset = 17,
+  }: BuildOptions = {},
+): { graph: Graph; slots: readonly StatisticSlot[] } {
+  if (!Number.isInteger(opset) || opset < 17 || opset > 20) {
+    throw new ElfinError('OPTION_INVALID', `Opset ${opset} is not supported: use 17 to 20.`);
+  }
+  for (const side of shape ? [shape.height, shape.width] : []) {
+    if (side < SIDE_MULTIPLE || side % SIDE_MULTIPLE !== 0) {
+      throw new ElfinError(
+        'OPTION_INVALID',
+        `A side of ${side} pixels does not fit the network: pad to a multiple of ${SIDE_MULTIPLE}.`,
+      );
+    }
+  }
+  const lowering = typeof target === 'string' ? LOWERINGS[target] : target;
+  const [N, H, W]: [Dim, Dim, Dim] = shape
+    ? [shape.batch, shape.height, shape.width]
+    : [symbol('N'), symbol('H'), symbol('W')];
+  const [h, w] = [over(H, 2), over(W, 2)];
+  const pixels: Shape = io === 'float' ? [N, 3, H, W] : [N, H, W, 3];
+
+  const builder = createGraph('elf', opset, source);
+  const s = builder.root;
+  const fed = builder.input('image', io === 'float' ? 'float32' : 'uint8', pixels);
+  const image = io === 'float' ? fed : fromBytes(s, fed);
+  const stack = quadrants === 'given' ? builder.input('quadrants', 'float32', [N, 12, h, w]) : cutQuadrants(s, image);
+  const given = statistics === 'given' && builder.input('statistics', 'float32', [1, statisticsLength(config)]);
+  const core = statistics === 'given' && wants(outputs, 'sums') && builder.input('core', 'float32', [N, 1, h, w]);
+  const collected = createStatistics({
+    height: h,
+    width: w,
+    image,
+    fanIn: lowering.concatFanIn,
+    ...(given && { given }),
+    ...(core && { core }),
+  });
+
+  const m = createModule(s, { config, lowering, statistics: collected });
+  const { restored, background } = ELF(m, image, stack);
+  if (wants(outputs, 'restored')) builder.output('restored', io === 'float' ? restored : toBytes(s, restored), pixels);
+  if (wants(outputs, 'background')) builder.output('background', background, [N, 3, h, w]);
+  if (wants(outputs, 'sums')) {
+    const sums = collected.sums(s);
+    builder.output('sums', sums, [N, sums.shape[1]!]);
+  }
+  return { graph: builder.finish(), slots: collected.slots };
+}
+
+/** Numbers in the `statistics` vector: those of the same network that computes its own. */
+function statisticsLength(config: ElfConfig): number {
+  const { slots } = buildElf(config, zeros, { shape: { batch: 1, height: SIDE_MULTIPLE, width: SIDE_MULTIPLE } });
+  return slots.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** A source for networks whose values do not matter. */
+export const zeros: ParameterSource = (_, shape) => new Float32Array(elements(shape));
+
+const wants = (outputs: readonly OutputName[] | undefined, name: OutputName) =>
+  outputs === undefined || outputs.includes(name);
+
+/** N H W 3 bytes → N 3 H W, 0…1. */
+function fromBytes(s: Scope, bytes: Value): Value {
+  return op.scale(s, op.transpose(s, op.cast(s, bytes, 'float32'), [0, 3, 1, 2]), 1 / 255);
+}
+
+/** N 3 H W → N H W 3 bytes, clamped and rounded. */
+function toBytes(s: Scope, x: Value): Value {
+  const scaled = op.scale(s, op.clip(s, x, 0, 1), 255);
+  return op.transpose(s, op.cast(s, op.round(s, scaled), 'uint8'), [0, 2, 3, 1]);
+}
+
+/** The four quarters of a picture as channels: top left, top right, bottom left, bottom right. N 3 H W → N 12 h w */
+function cutQuadrants(s: Scope, image: Value): Value {
+  const halves = (x: Value, axis: number) => op.split(s, x, axis, [over(x.shape[axis]!, 2), over(x.shape[axis]!, 2)]);
+  return op.concat(
+    s,
+    halves(image, 2).flatMap((half) => halves(half, 3)),
+    1,
+  );
+}

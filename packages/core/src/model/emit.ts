@@ -1,0 +1,55 @@
+import type { Value } from '../graph/graph.ts';
+import { encodeOnnx } from '../graph/onnx.ts';
+import { formatDim } from '../graph/shape.ts';
+import type { StateDict } from '../weights/state-dict.ts';
+import { type BuildOptions, buildElf } from './build.ts';
+import { checkWeights, parametersOf } from './describe.ts';
+import { configOf, type ElfChoice } from './presets.ts';
+import type { StatisticSlot } from './statistics.ts';
+
+export interface EmitOptions extends BuildOptions {
+  readonly model: ElfChoice;
+  /** Every parameter of the network and nothing else. */
+  readonly weights: StateDict;
+  /** How the file stores weights; arithmetic is float32 either way. Default `float32`. */
+  readonly storage?: 'float32' | 'float16';
+}
+
+/** A tensor at the graph's border; a side is a number or an expression in N, H and W. */
+export interface Port {
+  readonly name: string;
+  readonly type: 'float32' | 'uint8';
+  readonly shape: readonly (number | string)[];
+}
+
+export interface EmittedElf {
+  /** The ONNX model. Equal arguments give equal bytes. */
+  readonly onnx: Uint8Array;
+  /** Layout of `statistics` and `sums`. */
+  readonly statistics: readonly StatisticSlot[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+}
+
+/**
+ * Emits the network as an ONNX model.
+ * Errors: WEIGHTS_MISMATCH (all missing, unexpected and mis-shaped keys in one), WEIGHTS_NOT_FINITE, OPTION_INVALID, GRAPH_INVALID.
+ */
+export function emitElf(options: EmitOptions): EmittedElf {
+  const { weights, storage = 'float32' } = options;
+  const config = configOf(options.model);
+  checkWeights(parametersOf(config), weights);
+  const { graph, slots } = buildElf(config, (key) => weights.get(key)!.data, options);
+  const port = ({ name, type, shape }: Value): Port => ({
+    name,
+    type: type as Port['type'],
+    shape: shape.map((dim) => (typeof dim === 'number' ? dim : formatDim(dim))),
+  });
+  const metadata = { 'elfin.model': typeof options.model === 'string' ? options.model : 'custom' };
+  return {
+    onnx: encodeOnnx(graph, { storage, metadata }),
+    statistics: slots,
+    inputs: graph.inputs.map(port),
+    outputs: graph.outputs.map(port),
+  };
+}

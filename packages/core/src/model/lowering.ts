@@ -1,0 +1,43 @@
+/** How blocks become operators. Every choice is exact algebra: outputs agree to float32 rounding. */
+export interface Lowering {
+  /** Hidden channels of the feed-forward are zero-padded to a multiple of this. */
+  readonly alignment: number;
+  /** A 1×1 whose result is cut into parts becomes one 1×1 a part. */
+  readonly splitProjections: boolean;
+  /** A layer norm's scale and shift move into the 1×1 that follows. */
+  readonly foldNorms: boolean;
+  /** Attention: Σqkᵀ first, norms divided out after; the output projection merged with the attention matrix. */
+  readonly mergeAttention: boolean;
+  /** The 1×1 after an upsampling is done before it. */
+  readonly projectBeforeUpsampling: boolean;
+  /** Operands of one Concat. */
+  readonly concatFanIn: number;
+}
+
+/** Operator by operator as the network is written down: what the others are measured against. */
+const reference: Lowering = {
+  alignment: 1,
+  splitProjections: false,
+  foldNorms: false,
+  mergeAttention: false,
+  projectBeforeUpsampling: false,
+  concatFanIn: Infinity,
+};
+
+const fast: Lowering = {
+  ...reference,
+  foldNorms: true,
+  mergeAttention: true,
+  projectBeforeUpsampling: true,
+  splitProjections: true,
+};
+
+/** Where the graph will run, each with what pays there (bench/README.md). */
+export const LOWERINGS = {
+  reference,
+  native: { ...fast, alignment: 8 },
+  wasm: fast,
+  webgpu: { ...fast, alignment: 4, concatFanIn: 7 },
+} as const satisfies Record<string, Lowering>;
+
+export type Target = keyof typeof LOWERINGS;

@@ -1,0 +1,163 @@
+import type { Scope, Value } from '../graph/graph.ts';
+import * as op from '../graph/ops.ts';
+import { type Dim, ratio, sameDim, times, volume } from '../graph/shape.ts';
+
+/** One run of numbers within the `statistics` and `sums` vectors. */
+export interface StatisticSlot {
+  /** The block that it belongs to, by its place in the network. */
+  readonly block: string;
+  /** `sum`: Σx a channel. `gram`: Σqkᵀ, head by head, row-major. `square-q`, `square-k`: Σq², Σk² a channel. */
+  readonly kind: 'sum' | 'gram' | 'square-q' | 'square-k';
+  /** Summed over the half-resolution grid strided by 2^level: divide by Hh·Wh/4^level for the mean. */
+  readonly level: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Unnormalised products of an attention: Σqkᵀ [·,heads,d,d], Σq² [·,heads,d,1], Σk² [·,heads,1,d], all times one factor. */
+export interface GramStatistics {
+  readonly gram: Value;
+  readonly squareQ: Value;
+  readonly squareK: Value;
+}
+
+/** Everything in the network that looks at the whole image at once goes through here. */
+export interface Statistics {
+  /** Mean a channel, N C H W → [N or 1, C, 1, 1]. */
+  mean(s: Scope, x: Value): Value;
+  /** q and k as [N, heads, d, pixels] with their image shape [N, C, h, w]. */
+  gram(s: Scope, q: Value, k: Value, heads: number): GramStatistics;
+  /** All sums of this pass, [N, S]. */
+  sums(s: Scope): Value;
+  readonly slots: readonly StatisticSlot[];
+}
+
+export interface StatisticsOptions {
+  /** Side at level 0, the half-resolution height. */
+  readonly height: Dim;
+  readonly width: Dim;
+  /** Frozen means of the whole image, [1, S], instead of the input's own. */
+  readonly given?: Value;
+  /** Restricts the sums to a core, [N, 1, h, w] in {0, 1}, constant on 8×8 blocks. */
+  readonly core?: Value;
+  /** Image whose sides are known at run time, where height and width are symbols. */
+  readonly image: Value;
+  /** Operands of one Concat; WebGPU binds only a few buffers to a shader. */
+  readonly fanIn?: number;
+}
+
+export function createStatistics({
+  height,
+  width,
+  given,
+  core,
+  image,
+  fanIn = Infinity,
+}: StatisticsOptions): Statistics {
+  const slots: StatisticSlot[] = [];
+  const pieces: Value[] = [];
+  const cores = new Map<number, Value>();
+  let offset = 0;
+
+  const levelOf = (s: Scope, x: Value): number => {
+    const level = Math.log2(ratio(height, x.shape[2]!) ?? Number.NaN);
+    return Number.isInteger(level) ? level : s.fail('statistics of a grid that is no halving of the first', x.shape);
+  };
+  const slot = (s: Scope, kind: StatisticSlot['kind'], level: number, length: number): StatisticSlot => {
+    const added = { block: s.path, kind, level, offset, length };
+    slots.push(added);
+    offset += length;
+    return added;
+  };
+  const frozen = (s: Scope, vector: Value, { offset, length }: StatisticSlot) =>
+    op.slice(s, vector, 1, offset, offset + length);
+  const coreAt = (s: Scope, mask: Value, level: number): Value => {
+    const known = cores.get(level);
+    if (known) return known;
+    const made = level === 0 ? mask : op.stride(s, mask, 2 ** level);
+    cores.set(level, made);
+    return made;
+  };
+  const flat = (s: Scope, x: Value, length: number) => op.reshape(s, x, [x.shape[0]!, length]);
+
+  return {
+    slots,
+    mean(s, x) {
+      const [n, c] = x.shape as [Dim, number];
+      const level = levelOf(s, x);
+      const place = slot(s, 'sum', level, c);
+      // With a core, sums are taken over it; without, pooled means are, and sums() multiplies them by the count.
+      const seen = core
+        ? op.reduce(s, 'Sum', op.mul(s, x, coreAt(s, core, level)), [2, 3])
+        : op.globalAveragePool(s, x);
+      pieces.push(op.reshape(s, seen, [n, c]));
+      return given ? op.reshape(s, frozen(s, given, place), [1, c, 1, 1]) : seen;
+    },
+    gram(s, q, k, heads) {
+      const [n, c, h, w] = q.shape as [Dim, number, Dim, Dim];
+      const level = levelOf(s, q);
+      const d = c / heads;
+      const mask = core && coreAt(s, core, level);
+      const rows = (x: Value) => op.reshape(s, mask ? op.mul(s, x, mask) : x, [n, heads, d, times(h, w)]);
+      const [qRows, kRows] = [rows(q), rows(k)];
+      const gram = op.matmul(s, qRows, op.transpose(s, kRows, [0, 1, 3, 2]));
+      const squareQ = op.reduce(s, 'SumSquare', qRows, [3]);
+      const squareK = op.reduce(s, 'SumSquare', kRows, [3]);
+      pieces.push(flat(s, gram, heads * d * d), flat(s, squareQ, c), flat(s, squareK, c));
+      const places = [
+        slot(s, 'gram', level, heads * d * d),
+        slot(s, 'square-q', level, c),
+        slot(s, 'square-k', level, c),
+      ] as const;
+      if (!given) return { gram, squareQ, squareK: op.reshape(s, squareK, [n, heads, 1, d]) };
+      return {
+        gram: op.reshape(s, frozen(s, given, places[0]), [1, heads, d, d]),
+        squareQ: op.reshape(s, frozen(s, given, places[1]), [1, heads, d, 1]),
+        squareK: op.reshape(s, frozen(s, given, places[2]), [1, heads, 1, d]),
+      };
+    },
+    sums(s) {
+      let row = [...pieces];
+      while (row.length > 1) {
+        const size = Math.min(row.length, fanIn);
+        const groups = Array.from({ length: Math.ceil(row.length / size) }, (_, i) =>
+          row.slice(i * size, (i + 1) * size),
+        );
+        row = groups.map((group) => (group.length > 1 ? op.concat(s, group, 1) : group[0]!));
+      }
+      const all = row[0]!;
+      if (core) return all;
+      const each = (value: (slot: StatisticSlot) => number) =>
+        s.constant(
+          slots.flatMap((part) => new Array<number>(part.length).fill(value(part))),
+          [1, offset],
+        );
+      const count = volume([height, width]);
+      if (typeof count === 'number')
+        return op.mul(
+          s,
+          all,
+          each(({ kind, level }) => (kind === 'sum' ? count / 4 ** level : 1)),
+        );
+      // Counts of pixels, from the sides that the image turns out to have: each 1 or its share of H·W.
+      const share = ratio(count, volume(image.shape.slice(2)));
+      if (share === undefined || !sameDim(times(height, 2), image.shape[2]!))
+        return s.fail('statistics and image differ in sides', [height, width], image.shape);
+      const area = op.reduceProduct(s, op.cast(s, op.sides(s, image, 2, 4), 'float32'));
+      const shares = op.mul(
+        s,
+        each(({ kind, level }) => (kind === 'sum' ? share / 4 ** level : 0)),
+        area,
+      );
+      return op.mul(
+        s,
+        all,
+        op.add(
+          s,
+          shares,
+          each(({ kind }) => (kind === 'sum' ? 0 : 1)),
+        ),
+      );
+    },
+  };
+}
