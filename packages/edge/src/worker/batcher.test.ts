@@ -97,7 +97,7 @@ describe('what cannot be done is refused at once', () => {
     const accepted = [submit(batcher), submit(batcher)];
     await expect(submit(batcher)).rejects.toMatchObject({
       code: 'REMOTE_BUSY',
-      data: { retryAfterMs: expect.any(Number) },
+      data: { retryAfter: expect.any(Number) },
     });
     await Promise.all(accepted);
   });

@@ -150,9 +150,9 @@ export function createBatcher(options: BatcherOptions): Batcher {
   }
 
   function refuse(reason: string, waitMs: number): ElfinError {
-    const retryAfterMs = Math.max(1000, Math.ceil(waitMs));
-    return new ElfinError('REMOTE_BUSY', `${reason}; try again in ${Math.ceil(retryAfterMs / 1000)} s or elsewhere.`, {
-      data: { retryAfterMs },
+    const retryAfter = Math.max(1, Math.ceil(waitMs / 1000));
+    return new ElfinError('REMOTE_BUSY', `${reason}; try again in ${retryAfter} s or elsewhere.`, {
+      data: { retryAfter },
     });
   }
 

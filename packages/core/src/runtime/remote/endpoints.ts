@@ -10,7 +10,7 @@ import {
   wrap,
 } from 'cockatiel';
 import { ElfinError, isElfinError } from '../../errors.ts';
-import { failureOfResponse, failureOfTransport, retryAfter } from './failure.ts';
+import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
 /** Where workers answer, and how much is asked of them. */
 export interface EndpointsOptions {
@@ -156,7 +156,7 @@ function fromPolicy(error: unknown, url: string, call: Call<unknown>): ElfinErro
 
 /** Waits as long as the worker asked for, else 50…100 ms, doubled each time. Errors: ABORTED, or `error` when time is up. */
 async function pause(error: ElfinError, attempts: number, { signal, deadline }: Call<unknown>): Promise<void> {
-  const wait = retryAfter(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1);
+  const wait = adviceOf(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1);
   if (deadline !== undefined && Date.now() + wait >= deadline) throw error;
   await new Promise<void>((resolve, reject) => {
     const stop = () => {

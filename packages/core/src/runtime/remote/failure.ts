@@ -4,8 +4,8 @@ import { readBounded } from '../../protocol/read-bounded.ts';
 /** What a status that is not 2xx means for the caller. The server's own one-line reason is passed on. */
 export async function failureOfResponse(response: Response, endpoint: string): Promise<ElfinError> {
   const reason = await reasonOf(response);
-  const retryAfterMs = parseRetryAfter(response.headers.get('Retry-After'));
-  const data = { endpoint, status: response.status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  const retryAfter = parseRetryAfter(response.headers.get('Retry-After'));
+  const data = { endpoint, status: response.status, ...(retryAfter !== undefined && { retryAfter }) };
   const told = reason ? `: ${reason}` : '.';
   switch (response.status) {
     case 401:
@@ -43,17 +43,17 @@ export function failureOfTransport(
 }
 
 /** Milliseconds that the server asked to wait, as {@link failureOfResponse} noted them. */
-export function retryAfter(error: ElfinError): number | undefined {
-  const value = error.data.retryAfterMs;
-  return typeof value === 'number' ? value : undefined;
+export function adviceOf(error: ElfinError): number | undefined {
+  const seconds = error.data.retryAfter;
+  return typeof seconds === 'number' ? seconds * 1000 : undefined;
 }
 
-/** RFC 9110: seconds or an HTTP date. Anything else is no advice. */
+/** Seconds to wait. RFC 9110: seconds or an HTTP date. Anything else is no advice. */
 export function parseRetryAfter(value: string | null, now: number = Date.now()): number | undefined {
   if (value === null) return undefined;
-  if (/^\d{1,6}$/.test(value.trim())) return Number(value) * 1000;
+  if (/^\d{1,6}$/.test(value.trim())) return Number(value);
   const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000);
 }
 
 async function reasonOf(response: Response): Promise<string> {
