@@ -124,8 +124,8 @@ const parseSource: Parse<DataSource> = (value, place) => {
   const source = object(value, place);
   refuseOthers(source, ['name', 'licence'], place);
   return {
-    name: text(source['name'], inside(place, 'name')),
-    licence: text(source['licence'], inside(place, 'licence')),
+    name: text(source.name, inside(place, 'name')),
+    licence: text(source.licence, inside(place, 'licence')),
   };
 };
 
@@ -133,10 +133,10 @@ const parseScore: Parse<Score> = (value, place) => {
   const score = object(value, place);
   refuseOthers(score, ['set', 'metric', 'input', 'output'], place);
   return {
-    set: text(score['set'], inside(place, 'set')),
-    metric: text(score['metric'], inside(place, 'metric')),
-    ...(score['input'] !== undefined && { input: number(score['input'], inside(place, 'input')) }),
-    output: number(score['output'], inside(place, 'output')),
+    set: text(score.set, inside(place, 'set')),
+    metric: text(score.metric, inside(place, 'metric')),
+    ...(score.input !== undefined && { input: number(score.input, inside(place, 'input')) }),
+    output: number(score.output, inside(place, 'output')),
   };
 };
 
