@@ -1,1 +1,16 @@
-export {};
+export * from './claim.ts';
+export type * from './events/event.ts';
+export { bareEtag, decodeFormKey } from './events/event.ts';
+export { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';
+export { RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './marks.ts';
+export * from './notify.ts';
+export type { Outcome, TriggerCounts } from './outcome.ts';
+export type { QuarantineEntry } from './quarantine.ts';
+export type * from './restorer.ts';
+export { parseRules, type Rule, type RuleInput } from './rules.ts';
+export { compareSequencers } from './sequencer.ts';
+export type * from './step.ts';
+export { createMemoryStorage } from './storage/memory.ts';
+export { createR2Storage, type R2BucketLike } from './storage/r2.ts';
+export { assertConditionalWrites, type Storage } from './storage/storage.ts';
+export * from './trigger.ts';

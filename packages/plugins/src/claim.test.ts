@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { claim, claimKey, createMemoryStorage, isClaimed } from './index.ts';
+
+const options = (owner: string, now: () => number = Date.now, ttlMs = 60_000) => ({ prefix: 'c/', ttlMs, owner, now });
+
+describe('claim', () => {
+  it('is held by one, given back, and free again', async () => {
+    const store = createMemoryStorage();
+    const mine = await claim(store, 'r', options('a'));
+    const refused = claim(store, 'r', options('b'));
+    await expect(refused).rejects.toMatchObject({ code: 'CLAIM_HELD', retry: true });
+    await expect(refused).rejects.toSatisfy(({ data }) => data.retryAfterMs > 50_000);
+    expect(await isClaimed(store, 'c/', 'r')).toBe(true);
+    await mine.release();
+    expect(await isClaimed(store, 'c/', 'r')).toBe(false);
+    const theirs = await claim(store, 'r', options('b'));
+    expect(theirs.takenOver).toBe(false);
+    await theirs.release();
+  });
+
+  it('goes to exactly one of many at once', async () => {
+    const store = createMemoryStorage();
+    const all = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => claim(store, 'r', options(`w${i}`))));
+    const winners = all.filter((one) => one.status === 'fulfilled');
+    expect(winners).toHaveLength(1);
+    await winners[0]!.value.release();
+  });
+
+  it('is taken over by exactly one heir once it has expired, and its old holder learns of it', async () => {
+    const store = createMemoryStorage();
+    let time = 0;
+    const dead = await claim(
+      store,
+      'r',
+      options('dead', () => time, 600),
+    );
+    time = 601;
+    const heirs = await Promise.allSettled(
+      Array.from({ length: 10 }, (_, i) =>
+        claim(
+          store,
+          'r',
+          options(`h${i}`, () => time),
+        ),
+      ),
+    );
+    const [heir, ...others] = heirs.filter((one) => one.status === 'fulfilled').map(({ value }) => value);
+    expect(others).toEqual([]);
+    expect(heir!.takenOver).toBe(true);
+    // The dead one's next renewal finds a marker that is not its own.
+    await expect.poll(() => dead.lost.aborted).toBe(true);
+    await dead.release();
+    expect(await isClaimed(store, 'c/', 'r')).toBe(true);
+    await heir!.release();
+  });
+
+  it('stays held for as long as its holder lives', async () => {
+    const store = createMemoryStorage();
+    const held = await claim(store, 'r', options('a', Date.now, 60));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await expect(claim(store, 'r', options('b', Date.now, 60))).rejects.toMatchObject({ code: 'CLAIM_HELD' });
+    expect(held.lost.aborted).toBe(false);
+    await held.release();
+  });
+
+  it('left behind or given up is free to whoever comes, and to its own owner at once', async () => {
+    const store = createMemoryStorage();
+    const left = await claim(store, 'r', options('a'));
+    const again = await claim(store, 'r', options('a'));
+    expect(again.takenOver).toBe(true);
+    await again.abandon();
+    const other = await claim(store, 'r', options('b'));
+    expect(other.takenOver).toBe(true);
+    await other.release();
+    await left.release();
+  });
+
+  it('that is no claim at all is nobody’s', async () => {
+    const store = createMemoryStorage();
+    await store.put(await claimKey('c/', 'r'), new TextEncoder().encode('{"half'), {});
+    const taken = await claim(store, 'r', options('a'));
+    expect(taken.takenOver).toBe(true);
+    await taken.release();
+  });
+});

@@ -1,0 +1,114 @@
+import { ElfinError, isElfinError, type ObjectStore, sha256 } from '@elfin/core';
+import { putSettled, readAll } from './storage/storage.ts';
+
+export interface ClaimOptions {
+  /** Where markers lie. */
+  readonly prefix: string;
+  /** How long a claim holds without being renewed. */
+  readonly ttlMs: number;
+  /** Names this worker. One that comes back under the same name takes up its own claims at once. */
+  readonly owner: string;
+  readonly now: () => number;
+}
+
+/** The right to make one result, held by one worker at a time. */
+export interface Claim {
+  /** Whether it was taken from a worker that let it expire. */
+  readonly takenOver: boolean;
+  /** Fires when another worker has taken it: whatever is still being made is made there, too. */
+  readonly lost: AbortSignal;
+  /** Gives it back: nothing is left to do. */
+  release(): Promise<void>;
+  /** Lets it expire at once: something is left to do, by whoever comes next. */
+  abandon(): Promise<void>;
+}
+
+interface Marker {
+  readonly owner: string;
+  readonly expires: number;
+  readonly result: string;
+}
+
+const encode = (marker: Marker) => new TextEncoder().encode(JSON.stringify(marker));
+
+/** Where the claim on a result lies. Hashed: as long as one likes, and no folder of another key. */
+export const claimKey = async (prefix: string, result: string) =>
+  `${prefix}${(await sha256(new TextEncoder().encode(result))).slice(0, 32)}.json`;
+
+/**
+ * Claims a result by a conditional write: whoever writes the marker first works. A claim is renewed while it is held;
+ * one that has expired is taken over by `If-Match`, so that of two heirs one wins.
+ *
+ * @throws CLAIM_HELD (retryable, `data.retryAfterMs`) while another worker holds it.
+ */
+export async function claim(store: ObjectStore, result: string, options: ClaimOptions): Promise<Claim> {
+  const { prefix, ttlMs, owner, now } = options;
+  const key = await claimKey(prefix, result);
+  const fresh = (): Uint8Array => encode({ owner, expires: now() + ttlMs, result });
+  const write = { type: 'application/json', metadata: {} } as const;
+
+  const first = await putSettled(store, key, fresh(), { ...write, ifAbsent: true });
+  if (first !== 'exists') return hold(first.etag, false);
+
+  const found = await store.get(key);
+  if (found === undefined || found === 'changed') throw held(result, 100);
+  const marker = await readMarker(found);
+  const left = marker.expires - now();
+  if (left > 0 && marker.owner !== owner) throw held(result, left);
+  const taken = await store.put(key, fresh(), { ...write, ifMatch: found.etag });
+  if (typeof taken === 'string') throw held(result, ttlMs);
+  return hold(taken.etag, true);
+
+  function hold(initial: string, takenOver: boolean): Claim {
+    let etag = initial;
+    let renewing: Promise<void> = Promise.resolve();
+    const lost = new AbortController();
+    const rewrite = async (bytes: Uint8Array) => {
+      const renewed = await store.put(key, bytes, { ...write, ifMatch: etag });
+      if (typeof renewed === 'string')
+        lost.abort(new ElfinError('CLAIM_HELD', `Another worker has taken over "${result}".`));
+      else etag = renewed.etag;
+    };
+    const timer = setInterval(() => {
+      // A renewal that fails is not the work's failure: the claim may run out, and the result is still written once.
+      renewing = renewing.then(() => rewrite(fresh())).catch(() => undefined);
+    }, ttlMs / 3);
+    const settle = async () => {
+      clearInterval(timer);
+      await renewing;
+    };
+    return {
+      takenOver,
+      lost: lost.signal,
+      async release() {
+        await settle();
+        await store.delete(key, { ifMatch: etag });
+      },
+      async abandon() {
+        await settle();
+        await rewrite(encode({ owner, expires: 0, result }));
+      },
+    };
+  }
+}
+
+/** Whether a claim lies on a result: its maker has not finished, or died. */
+export async function isClaimed(store: ObjectStore, prefix: string, result: string): Promise<boolean> {
+  return (await store.head(await claimKey(prefix, result))) !== undefined;
+}
+
+async function readMarker(found: Exclude<Awaited<ReturnType<ObjectStore['get']>>, 'changed' | undefined>) {
+  try {
+    const { owner, expires } = JSON.parse(new TextDecoder().decode(await readAll(found, 65_536, 'A claim'))) as Marker;
+    return { owner, expires: Number.isFinite(expires) ? expires : 0 };
+  } catch (error) {
+    // Not a marker of ours: nobody can be holding it.
+    if (error instanceof SyntaxError || isElfinError(error)) return { owner: '', expires: 0 };
+    throw error;
+  }
+}
+
+const held = (result: string, retryAfterMs: number) =>
+  new ElfinError('CLAIM_HELD', `"${result}" is being made by another worker; come back later.`, {
+    data: { result, retryAfterMs },
+  });

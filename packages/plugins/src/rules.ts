@@ -1,0 +1,96 @@
+import { ElfinError, TASKS } from '@elfin/core';
+import { z } from 'zod';
+import type { UploadEvent } from './events/event.ts';
+import { assertNoLoops } from './loops.ts';
+import { ALIAS_NEEDS, assertTemplate, DESTINATION_NEEDS } from './template.ts';
+
+const texts = z.union([z.string(), z.array(z.string())]).transform((value) => (Array.isArray(value) ? value : [value]));
+
+const RuleSchema = z.strictObject({
+  /** For people: reports and quarantine name it. */
+  name: z.string().min(1).optional(),
+  /** Which objects. Absent: any bucket. */
+  bucket: z.string().min(1).optional(),
+  prefix: z.string().default(''),
+  /** One or several; upper and lower case are the same. */
+  suffix: texts.default(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.tif', '.tiff']),
+  /** Prefixes inside `prefix` that the rule leaves alone. */
+  exclude: texts.default([]),
+  minBytes: z.int().nonnegative().default(1),
+  maxBytes: z
+    .int()
+    .positive()
+    .default(64 * 1024 * 1024),
+  /** Content types, `image/*` allowed. Absent: whatever the suffix says. */
+  types: texts.optional(),
+  /** What to do with them. */
+  task: z.enum([...TASKS, 'auto']),
+  model: z.enum(['lw', 'full']).default('lw'),
+  strength: z.number().min(0).max(1).default(1),
+  /** `auto` keeps the source's format. */
+  format: z.enum(['auto', 'jpeg', 'png', 'webp', 'avif', 'tiff']).default('auto'),
+  quality: z.int().min(1).max(100).optional(),
+  /** What survives of the source's EXIF, XMP and IPTC. */
+  metadata: z.enum(['none', 'copyright', 'keep']).default('copyright'),
+  /** Where to. */
+  destination: z.string().default('restored/{key}/{digest8}.{ext}'),
+  /** Absent: the source's bucket. */
+  destinationBucket: z.string().min(1).optional(),
+  alias: z.string().optional(),
+});
+
+/** A rule as written in a configuration: see docs/plugins.md for each field. */
+export type RuleInput = z.input<typeof RuleSchema>;
+/** A rule with every default filled in. */
+export type Rule = z.output<typeof RuleSchema> & { readonly name: string };
+
+/**
+ * Reads rules and refuses what could not work: unknown fields, templates that would give two objects one name, and
+ * rules whose results would trigger a rule again.
+ *
+ * @param reserved Prefixes that elfin itself writes below: claims and quarantine.
+ * @throws CONFIG_INVALID, its message naming the rule and the field.
+ */
+export function parseRules(input: unknown, reserved: readonly string[] = []): readonly Rule[] {
+  const result = z.array(RuleSchema).min(1, 'at least one rule is needed').safeParse(input);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    const [index, ...field] = issue.path;
+    const where =
+      index === undefined ? 'The rules are' : `Rule ${String(index)}${field.map((f) => `.${String(f)}`).join('')} is`;
+    throw new ElfinError('CONFIG_INVALID', `${where} not valid: ${issue.message}.`);
+  }
+  const rules = result.data.map((rule, index) => ({ ...rule, name: rule.name ?? `rule ${index}` }));
+  for (const rule of rules) {
+    assertTemplate(rule.name, 'destination', rule.destination, DESTINATION_NEEDS);
+    if (rule.alias !== undefined) {
+      assertTemplate(rule.name, 'alias', rule.alias, ALIAS_NEEDS);
+      if (rule.destination.startsWith(`${rule.alias}/`)) {
+        const message = `${rule.name}: alias "${rule.alias}" is the folder of destination "${rule.destination}"; stores that keep objects as files cannot hold both. Use another prefix, for example latest/{key}.`;
+        throw new ElfinError('CONFIG_INVALID', message);
+      }
+    }
+  }
+  assertNoLoops(rules, reserved);
+  return rules;
+}
+
+/** Whether a rule wants an object of this name: bucket, prefix, suffix, exclusions. */
+export function matchesName(rule: Rule, { bucket, key }: Pick<UploadEvent, 'bucket' | 'key'>): boolean {
+  const lower = key.toLowerCase();
+  return (
+    (rule.bucket === undefined || rule.bucket === bucket) &&
+    key.startsWith(rule.prefix) &&
+    rule.suffix.some((suffix) => lower.endsWith(suffix.toLowerCase())) &&
+    !rule.exclude.some((prefix) => key.startsWith(prefix))
+  );
+}
+
+/** Whether a rule wants an object of this type. Size is not asked here: too large an object is an error, not a mismatch. */
+export function matchesType(rule: Rule, type: string | undefined): boolean {
+  if (rule.types === undefined) return true;
+  const bare = type?.split(';')[0]?.trim().toLowerCase() ?? '';
+  return rule.types.some((wanted) =>
+    wanted.endsWith('/*') ? bare.startsWith(wanted.slice(0, -1).toLowerCase()) : bare === wanted.toLowerCase(),
+  );
+}

@@ -1,0 +1,143 @@
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { ElfinError, type ObjectHead, type ObjectStore } from '@elfin/core';
+import { bareEtag, compact } from '../events/event.ts';
+import { s3Error } from './s3-error.ts';
+import { bytesOf } from './storage.ts';
+
+export interface S3StorageOptions {
+  /** Any endpoint: Amazon's, MinIO's (`forcePathStyle: true`), versitygw's. */
+  readonly client: S3Client;
+  readonly bucket: string;
+  /** Goes with every write: storage class, tags, encryption, cache control. */
+  readonly put?: Pick<
+    PutObjectCommandInput,
+    'StorageClass' | 'Tagging' | 'ServerSideEncryption' | 'SSEKMSKeyId' | 'CacheControl' | 'ACL' | 'ExpectedBucketOwner'
+  >;
+}
+
+/**
+ * A bucket behind the S3 API. 412 means that a condition does not hold, 409 that another write is under way.
+ * Errors: STORE_FAILED, INPUT_UNREADABLE, CREDENTIALS_EXPIRED, KEY_UNSAFE, OUTPUT_UNWRITABLE, ABORTED.
+ */
+export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOptions): ObjectStore {
+  const at = (key: string) => ({ Bucket: bucket, Key: key });
+  const doing = (verb: string, key: string) => ({ verb, bucket, key });
+  return {
+    async head(key, { versionId, signal } = {}) {
+      try {
+        const command = new HeadObjectCommand({ ...at(key), ...(versionId && { VersionId: versionId }) });
+        return headOf(await client.send(command, sending(signal)));
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw s3Error(error, doing('read', key));
+      }
+    },
+    async get(key, { ifMatch, versionId, range, signal } = {}) {
+      try {
+        const command = new GetObjectCommand({
+          ...at(key),
+          ...(ifMatch && { IfMatch: quoted(ifMatch) }),
+          ...(versionId && { VersionId: versionId }),
+          ...(range && { Range: `bytes=${range.start}-${range.end ?? ''}` }),
+        });
+        const answer = await client.send(command, sending(signal));
+        if (!answer.Body)
+          throw new ElfinError('STORE_FAILED', `"${key}" came from ${bucket} without a body; try again.`);
+        return { ...headOf(answer), body: answer.Body.transformToWebStream() as ReadableStream<Uint8Array> };
+      } catch (error) {
+        if (statusOf(error) === 412) return 'changed';
+        if (statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket') return undefined;
+        throw s3Error(error, doing('read', key));
+      }
+    },
+    async put(key, input, { ifAbsent, ifMatch, type, metadata, signal } = {}) {
+      try {
+        const command = new PutObjectCommand({
+          ...extra,
+          ...at(key),
+          Body: await bytesOf(input),
+          ...(ifAbsent && { IfNoneMatch: '*' }),
+          ...(ifMatch && { IfMatch: quoted(ifMatch) }),
+          ...(type && { ContentType: type }),
+          ...(metadata && { Metadata: { ...metadata } }),
+        });
+        const answer = await client.send(command, sending(signal));
+        return { etag: bareEtag(answer.ETag) ?? '' };
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 412) return ifAbsent ? 'exists' : 'conflict';
+        if (status === 409 && nameOf(error) === 'ConditionalRequestConflict') return 'conflict';
+        // With If-Match, 404 says that there is nothing left to match.
+        if (status === 404 && ifMatch && nameOf(error) !== 'NoSuchBucket') return 'conflict';
+        throw s3Error(error, doing('write', key));
+      }
+    },
+    async delete(key, { ifMatch } = {}) {
+      try {
+        // Amazon and versitygw honour If-Match here; MinIO does not know it and deletes.
+        await client.send(new DeleteObjectCommand({ ...at(key), ...(ifMatch && { IfMatch: quoted(ifMatch) }) }));
+        return true;
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 404 && nameOf(error) !== 'NoSuchBucket') return true;
+        if (status === 412 || status === 409) return false;
+        throw s3Error(error, doing('delete', key));
+      }
+    },
+    async list(prefix, cursor) {
+      try {
+        // By the last key and not by the server's token: that stays good in a cursor file, whoever goes on with it.
+        const page = await client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            EncodingType: 'url',
+            ...(cursor && { StartAfter: cursor }),
+          }),
+        );
+        const decode = (key: string) =>
+          page.EncodingType === 'url' ? decodeURIComponent(key.replaceAll('+', ' ')) : key;
+        const objects = (page.Contents ?? []).map((object) => ({
+          key: decode(object.Key ?? ''),
+          ...headOf({ ETag: object.ETag, ContentLength: object.Size, LastModified: object.LastModified }),
+        }));
+        const last = objects.at(-1)?.key;
+        return { objects, ...(page.IsTruncated && last !== undefined && { cursor: last }) };
+      } catch (error) {
+        throw s3Error(error, doing('list', prefix));
+      }
+    },
+  };
+}
+
+const quoted = (etag: string) => `"${etag}"`;
+const sending = (signal: AbortSignal | undefined) => (signal ? { abortSignal: signal } : {});
+const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+const nameOf = (error: unknown) => (error as { name?: string }).name;
+
+interface Answer {
+  readonly ETag?: string | undefined;
+  readonly ContentLength?: number | undefined;
+  readonly ContentType?: string | undefined;
+  readonly Metadata?: Record<string, string> | undefined;
+  readonly LastModified?: Date | undefined;
+  readonly VersionId?: string | undefined;
+}
+
+const headOf = (answer: Answer): ObjectHead =>
+  compact<ObjectHead>({
+    etag: bareEtag(answer.ETag) ?? '',
+    size: answer.ContentLength ?? 0,
+    type: answer.ContentType,
+    metadata: answer.Metadata ?? {},
+    modified: answer.LastModified?.getTime(),
+    versionId: answer.VersionId === 'null' ? undefined : answer.VersionId,
+  });

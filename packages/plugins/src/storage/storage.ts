@@ -1,0 +1,105 @@
+import { ElfinError, type ObjectBody, type ObjectStore, type PutOptions, type PutResult } from '@elfin/core';
+
+/** Which store holds a bucket; undefined for a bucket that the application does not serve. */
+export type Storage = (bucket: string) => ObjectStore | undefined;
+
+const encoder = new TextEncoder();
+
+/**
+ * Makes sure that a store keeps its word on conditional writes, on which "exactly once" rests. Some S3 look-alikes take
+ * `If-None-Match` and write all the same (s3rver 3.7.1 does); they are refused here and not after the first lost race.
+ *
+ * @param prefix Where to put the probe's object; it is deleted again.
+ * @throws STORE_UNSUITABLE, and whatever the store throws.
+ */
+export async function assertConditionalWrites(store: ObjectStore, prefix: string): Promise<void> {
+  const key = `${prefix}probe-${crypto.randomUUID()}.json`;
+  const unsuitable = (reason: string) =>
+    new ElfinError(
+      'STORE_UNSUITABLE',
+      `The store cannot be used: ${reason}. Use one with conditional writes: S3, R2, MinIO, versitygw.`,
+    );
+  try {
+    const first = await store.put(key, encoder.encode('{"probe":1}'), { ifAbsent: true });
+    if (typeof first === 'string') throw unsuitable('it refuses to write a new object with If-None-Match: *');
+    if ((await store.put(key, encoder.encode('{"probe":2}'), { ifAbsent: true })) !== 'exists') {
+      throw unsuitable('it overwrites an object although If-None-Match: * forbids it');
+    }
+    if ((await store.put(key, encoder.encode('{"probe":3}'), { ifMatch: '0'.repeat(32) })) !== 'conflict') {
+      throw unsuitable('it overwrites an object although If-Match forbids it');
+    }
+    if (typeof (await store.put(key, encoder.encode('{"probe":4}'), { ifMatch: first.etag })) === 'string') {
+      throw unsuitable('it refuses to overwrite an object whose ETag matches');
+    }
+  } finally {
+    await store.delete(key).catch(() => undefined);
+  }
+}
+
+/**
+ * Reads a body whole.
+ * @throws IMAGE_TOO_MANY_BYTES as soon as more than `limit` bytes have come, whatever length was announced.
+ */
+export async function readAll(object: ObjectBody, limit: number, what: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of chunksOf(object.body)) {
+    length += chunk.byteLength;
+    // Leaving the loop cancels the stream, so the rest is not downloaded.
+    if (length > limit) throw tooLarge(what, length, limit);
+    chunks.push(chunk);
+  }
+  if (chunks.length === 1) return chunks[0]!;
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/** The error of an object that is larger than its rule allows. */
+export const tooLarge = (what: string, bytes: number, limit: number) =>
+  new ElfinError('IMAGE_TOO_MANY_BYTES', `${what} has ${bytes} bytes or more; its rule allows ${limit}.`, {
+    data: { bytes, limit },
+  });
+
+/** A stream chunk by chunk; leaving the loop early cancels it. */
+export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  let whole = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      whole = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!whole) await reader.cancel().catch(() => undefined);
+    reader.releaseLock();
+  }
+}
+
+/** Bytes or a stream, as bytes. Results are in memory already; streams come from applications of their own. */
+export async function bytesOf(input: Uint8Array | ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  return input instanceof Uint8Array ? input : new Uint8Array(await new Response(input as BodyInit).arrayBuffer());
+}
+
+/** Tries a conditional write again while the store only says that somebody else is writing the same key (S3's 409). */
+export async function putSettled(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+  options: PutOptions & { readonly ifAbsent: true },
+): Promise<{ readonly etag: string } | 'exists'> {
+  for (let attempt = 0; attempt < 6; attempt++) {
+    const result: PutResult = await store.put(key, bytes, options);
+    if (result !== 'conflict') return result;
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 50 * 2 ** attempt));
+  }
+  throw new ElfinError('STORE_FAILED', `"${key}" is being written by others again and again; try later.`, {
+    data: { key },
+  });
+}
