@@ -6,7 +6,7 @@ export interface GraphVariant extends Pick<SessionOptions, 'io' | 'statistics' |
   readonly model: string;
 }
 
-const PATTERN = /^([a-z0-9-]+)\.(uint8|float)(\.statistics)?(\.quadrants)?$/;
+const PATTERN = /^([a-z0-9.-]+?)\.(uint8|float)(\.statistics)?(\.quadrants)?$/;
 
 /**
  * The name under which a server offers one graph of a model: `<model>.<io>[.statistics][.quadrants]`, the suffixes standing
