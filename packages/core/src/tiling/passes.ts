@@ -21,8 +21,8 @@ export interface State {
   /** Runs of the network whose results were taken, those of broken sweeps included. */
   runs: number;
   fraction: number;
-  /** The runtime's own OUT_OF_MEMORY, once there was one. */
-  exhausted?: unknown;
+  /** The runtime's own OUT_OF_MEMORY errors. */
+  readonly exhausted: WeakSet<Error>;
 }
 
 /** Carries a plan out, from where `state` stands. Errors: as `runTiles`. */
@@ -158,7 +158,7 @@ async function runOnce(
 }
 
 function noteExhaustion(state: State, error: unknown): never {
-  if (isElfinError(error) && error.code === 'OUT_OF_MEMORY') state.exhausted = error;
+  if (isElfinError(error) && error.code === 'OUT_OF_MEMORY') state.exhausted.add(error);
   throw error;
 }
 

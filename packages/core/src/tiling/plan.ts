@@ -110,13 +110,15 @@ export function planTiles(input: PlanInput): Plan {
 }
 
 /**
- * The plan to try after the runtime ran out of memory: windows of half the side, and no more overlap than they can have.
+ * The plan to try after the runtime ran out of memory: windows of half the side (64 at least), and no more overlap
+ * than they can have.
  * Undefined when they are as small as they get, and for `whole` when the caller insists on it.
  */
 export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
   if (input.mode === 'whole') return undefined;
-  const tile = floorTo(MULTIPLE, Math.max(plan.window.width, plan.window.height) / 2);
-  if (tile < SMALLEST_TILE) return undefined;
+  const side = Math.max(plan.window.width, plan.window.height);
+  if (side <= SMALLEST_TILE) return undefined;
+  const tile = Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side / 2));
   const mode = plan.mode === 'whole' ? TILED : plan.mode;
   const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile, input.crop), floorTo(32, tile / 2));
   return planTiles({ ...input, mode, tile, overlap });
@@ -128,18 +130,19 @@ function chooseMode(input: PlanInput): Plan['mode'] {
     throw new ElfinError('OPTION_INVALID', `Tiling must be one of ${TILING_MODES.join(', ')}, not ${mode}.`);
   }
   if (mode !== 'auto') return mode;
-  return ceilToMultiple(width) * ceilToMultiple(height) <= budgetSide(input) ** 2 ? 'whole' : TILED;
+  return ceilToMultiple(width) * ceilToMultiple(height) <= (input.tile ?? budgetSide(input)) ** 2 ? 'whole' : TILED;
 }
 
 function budgetSide(input: PlanInput): number {
   const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL, concurrency = 1 } = input;
+  if (!(memory > 0)) throw new ElfinError('OPTION_INVALID', `Memory must be a number of bytes above 0, not ${memory}.`);
   const side = Math.sqrt(memory / bytesPerPixel / concurrency);
   return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side)));
 }
 
 function defaultTile(mode: Plan['mode'], input: PlanInput): number {
   const side = budgetSide(input);
-  return mode === 'local' ? Math.min(side, 2 * ceilToMultiple(input.crop)) : Math.max(side, 3 * DEFAULT_HALO);
+  return mode === 'local' ? Math.min(side, 2 * ceilToMultiple(input.crop)) : side;
 }
 
 function defaultOverlap(mode: Plan['mode'], tile: number, crop: number): number {

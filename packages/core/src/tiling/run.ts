@@ -1,9 +1,9 @@
 import { ElfinError, isElfinError } from '../errors.ts';
+import type { StatisticSlot } from '../model/statistics.ts';
 import type { Backend, Session, SessionOptions } from '../runtime/runtime.ts';
 import { attempt, type State } from './passes.ts';
 import type { PixelSink, PixelSource } from './pixels.ts';
 import { type Plan, type PlanInput, planTiles, smallerPlan, type TilingOptions } from './plan.ts';
-import type { StatisticsSlot } from './statistics.ts';
 
 /** `decode` comes from who opens the image; the runner itself goes through `statistics` (`global` only) and `restore`. */
 export type Phase = 'decode' | 'statistics' | 'restore';
@@ -25,7 +25,7 @@ export interface TilingJob {
   /** Side of the training crops, from the model's manifest. */
   readonly crop: number;
   /** What the graph's `sums` hold. */
-  readonly layout: readonly StatisticsSlot[];
+  readonly layout: readonly StatisticSlot[];
   readonly tiling?: TilingOptions;
   /** See {@link PlanInput}. */
   readonly bytesPerPixel?: number;
@@ -74,7 +74,7 @@ export async function runTiles(job: TilingJob): Promise<TilingReport> {
     concurrency,
     ...(bytesPerPixel !== undefined && { bytesPerPixel }),
   };
-  const state: State = { sweeps: 0, restored: [], prior: [], runs: 0, fraction: 0 };
+  const state: State = { sweeps: 0, restored: [], prior: [], runs: 0, fraction: 0, exhausted: new WeakSet() };
   let plan = planTiles(input);
   for (let halvings = 0; ; halvings++) {
     try {
@@ -82,7 +82,7 @@ export async function runTiles(job: TilingJob): Promise<TilingReport> {
       return { plan, backend, runs: state.runs, halvings };
     } catch (error) {
       // Only the runtime's own lack of memory is mended by smaller windows; a sink's or a source's is not.
-      if (error !== state.exhausted || !isElfinError(error)) throw error;
+      if (!isElfinError(error) || !state.exhausted.has(error)) throw error;
       const smaller = smallerPlan(plan, input);
       if (!smaller) throw outOfMemory(plan, error);
       plan = smaller;

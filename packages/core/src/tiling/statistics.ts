@@ -1,18 +1,4 @@
-/**
- * One of the network's global sums, in the order of the vector `sums`: a channel attention's Σx (`channel`), or an
- * attention's Σqkᵀ (`gram`), Σq² (`q2`), Σk² (`k2`). `level` counts the halvings below half resolution at which it is taken.
- */
-export interface StatisticsSlot {
-  readonly name: string;
-  readonly kind: 'channel' | 'gram' | 'q2' | 'k2';
-  readonly length: number;
-  readonly level: number;
-}
-
-/** Number of floats in `statistics` and `sums`. */
-export function statisticsLength(layout: readonly StatisticsSlot[]): number {
-  return layout.reduce((total, slot) => total + slot.length, 0);
-}
+import type { StatisticSlot } from '../model/statistics.ts';
 
 /** Adds up the `sums` of tiles. */
 export interface StatisticsTotal {
@@ -25,8 +11,8 @@ export interface StatisticsTotal {
  * Totals kept in float64: a Gram entry of a 50-megapixel image adds up 12.5 million products, where float32 would lose
  * half its digits. Means rather than sums are fed back, so that half-precision graphs do not overflow.
  */
-export function createStatisticsTotal(layout: readonly StatisticsSlot[]): StatisticsTotal {
-  const total = new Float64Array(statisticsLength(layout));
+export function createStatisticsTotal(layout: readonly StatisticSlot[]): StatisticsTotal {
+  const total = new Float64Array(layout.reduce((total, slot) => total + slot.length, 0));
   return {
     add(sums) {
       for (let i = 0; i < total.length; i++) total[i]! += sums[i]!;
