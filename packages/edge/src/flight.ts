@@ -1,0 +1,133 @@
+import { ElfinError } from '@elfin/core';
+import { asElfinError } from './errors.ts';
+import { type Claim, isClaim, isFinal, type JobRecord, type Jobs, recordError } from './jobs.ts';
+
+export interface FlightOptions<T> {
+  readonly jobs: Jobs;
+  /**
+   * Whether requests of this process may share one promise. In workerd they may not: I/O belongs to the request that
+   * started it, so there every request goes through the record.
+   */
+  readonly shared?: boolean;
+  /** Milliseconds between two looks at work that another process does: first and longest. Default 40 and 1000. */
+  readonly poll?: readonly [number, number];
+  /** Told of work that outlives its request, so that a shutdown can wait for it. */
+  readonly track?: (work: Promise<unknown>) => void;
+  /** Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. */
+  readonly collect: (id: string) => Promise<T | undefined>;
+}
+
+export interface FlightRequest<T> {
+  readonly id: string;
+  readonly location: string;
+  /** Runs once for all who wait. Its result is shared as it is. */
+  readonly work: (claim: Claim) => Promise<T>;
+  /** A queue's consumer, which may take what is queued. */
+  readonly queued?: boolean;
+  /** Ends the waiting, and where nothing is shared the work itself. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Single flight: of all requests for one thing one does the work, in this process and across all that share the job
+ * store. The others get its result or its error.
+ */
+export function createFlight<T>(options: FlightOptions<T>) {
+  const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track, collect } = options;
+  const flights = new Map<string, Promise<T>>();
+
+  async function lead(claim: Claim, work: FlightRequest<T>['work']): Promise<T> {
+    let result: T;
+    try {
+      result = await work(claim);
+    } catch (thrown) {
+      const error = claim.signal.aborted ? asElfinError(claim.signal.reason) : asElfinError(thrown);
+      await claim.end(error.code === 'JOB_CANCELLED' ? 'cancelled' : 'failed', error).catch(() => undefined);
+      throw error;
+    }
+    // The result is there already; a record that cannot be closed expires by itself.
+    await claim.end('done').catch(() => undefined);
+    return result;
+  }
+
+  async function pause(wait: number, signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted) throw asElfinError(signal.reason);
+    await new Promise<void>((resolve, reject) => {
+      const stop = () => {
+        clearTimeout(timer);
+        reject(asElfinError(signal?.reason));
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop);
+        resolve();
+      }, wait);
+      signal?.addEventListener('abort', stop, { once: true });
+    });
+  }
+
+  async function run(request: FlightRequest<T>): Promise<T> {
+    const { id, location, work, queued = false, signal } = request;
+    let wait = shortest;
+    for (let seen: JobRecord | undefined; ; ) {
+      const outcome = await jobs.claim(id, location, { queued });
+      if (isClaim(outcome)) return lead(outcome, work);
+      seen = outcome;
+      // Somebody else has it: look again, ever more seldom, and never in step with the other waiters.
+      while (!isFinal(seen.state)) {
+        await pause(wait * (0.5 + Math.random()), signal);
+        wait = Math.min(longest, wait * 1.6);
+        const next = await jobs.get(id);
+        if (next === undefined) break;
+        seen = next;
+        // A holder that died leaves an expired lease; `claim` takes it over.
+      }
+      if (seen.state === 'failed' || seen.state === 'cancelled') throw recordError(seen);
+      const found = seen.state === 'done' ? await collect(id) : undefined;
+      if (found !== undefined) return found;
+    }
+  }
+
+  return {
+    /** Joins the work or starts it. Errors: what the work throws, JOB_CANCELLED, STORE_FAILED. */
+    join(request: FlightRequest<T>): Promise<T> {
+      if (!shared) return run(request);
+      const present = flights.get(request.id);
+      if (present) return present;
+      const { signal: _, ...unbound } = request;
+      const flight = run(unbound).finally(() => flights.delete(request.id));
+      flights.set(request.id, flight);
+      // Whoever waits sees the failure; a flight that everybody has left must not end the process.
+      flight.catch(() => undefined);
+      track?.(flight.catch(() => undefined));
+      return flight;
+    },
+    /** Work under way in this process. */
+    get size(): number {
+      return flights.size;
+    },
+  };
+}
+
+/** Resolves to the promise's value, or to `late` after `ms`; the promise goes on. */
+export async function within<T, L>(promise: Promise<T>, ms: number, late: L): Promise<T | L> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<L>((resolve) => {
+    timer = setTimeout(() => resolve(late), Math.max(0, ms));
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A signal that fires after `ms` with DEADLINE_EXCEEDED, or with `signal`. */
+export function deadlineSignal(ms: number, ...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new ElfinError('DEADLINE_EXCEEDED', 'The work took longer than it may.')),
+    ms,
+  );
+  (timer as { unref?: () => void }).unref?.();
+  return AbortSignal.any([controller.signal, ...signals.filter((signal) => signal !== undefined)]);
+}
