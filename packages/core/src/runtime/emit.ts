@@ -1,9 +1,12 @@
 import { ElfinError } from '../errors.ts';
+import { parametersOf } from '../model/describe.ts';
 import { emitElf } from '../model/emit.ts';
 import type { Target } from '../model/lowering.ts';
 import type { ModelRef } from '../model/models.ts';
+import { configOf } from '../model/presets.ts';
 import { sha256 } from '../result-key.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
+import { loadStateDict } from '../weights/state-dict.ts';
 import type { SessionOptions } from './runtime.ts';
 
 export type { Target } from '../model/lowering.ts';
@@ -39,6 +42,10 @@ async function emit(model: ModelRef, options: SessionOptions, target: Target): P
       { data: { model: model.name, expected: model.digest, actual: digest } },
     );
   }
-  const { state } = readSafetensors(bytes, model.name);
-  return emitElf({ ...options, model: model.manifest.preset, weights: state, target }).onnx;
+  const { preset } = model.manifest;
+  const weights = loadStateDict(readSafetensors(bytes, model.name), parametersOf(configOf(preset)), {
+    where: model.name,
+    network: preset,
+  });
+  return emitElf({ ...options, model: preset, weights, target }).onnx;
 }

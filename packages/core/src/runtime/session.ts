@@ -68,13 +68,15 @@ function throwIfOver({ signal, deadline }: RunOptions, closing: AbortSignal): vo
 async function interruptible<T>(ended: Promise<T>, options: RunOptions, closing: AbortSignal): Promise<T> {
   const { signal, deadline } = options;
   const stop = new AbortController();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const once = { once: true, signal: stop.signal };
-  signal?.addEventListener('abort', () => reject(aborted(signal)), once);
-  closing.addEventListener('abort', () => reject(disposed()), once);
-  const timer = deadline === undefined ? undefined : setTimeout(() => reject(late()), deadline - Date.now());
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const interrupted = new Promise<never>((_, reject) => {
+    const once = { once: true, signal: stop.signal };
+    signal?.addEventListener('abort', () => reject(aborted(signal)), once);
+    closing.addEventListener('abort', () => reject(disposed()), once);
+    if (deadline !== undefined) timer = setTimeout(() => reject(late()), deadline - Date.now());
+  });
   try {
-    return await Promise.race([ended, promise]);
+    return await Promise.race([ended, interrupted]);
   } finally {
     clearTimeout(timer);
     stop.abort();

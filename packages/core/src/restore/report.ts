@@ -1,0 +1,47 @@
+import type { Task } from '../model/models.ts';
+import type { Backend } from '../runtime/runtime.ts';
+import type { Plan } from '../tiling/plan.ts';
+import type { Classification } from './options.ts';
+
+/** Milliseconds. `total` runs from the call to the result, so it holds the waiting behind other images too. */
+export interface Timings {
+  readonly queue: number;
+  /** Reading and decoding; 0 for pixels. */
+  readonly decode: number;
+  /** Opening the graph, running the tiles, stitching. */
+  readonly restore: number;
+  readonly total: number;
+}
+
+/** What was done to an image that was restored. */
+export interface RestoredReport {
+  readonly task: Task;
+  /** The model's full name and the SHA-256 of its weights. */
+  readonly model: string;
+  readonly digest: string;
+  readonly backend: Backend;
+  readonly tiling: Plan['mode'];
+  /** Sides of the windows, and what neighbours have in common, in pixels. */
+  readonly window: { readonly width: number; readonly height: number };
+  readonly overlap: number;
+  /** Windows that cover the image. */
+  readonly tiles: number;
+  /** Statistics sweeps before the output, in `global`. */
+  readonly passes: number;
+  /** Runs of the network in all. */
+  readonly runs: number;
+  /** How often the windows were halved because memory ran out. */
+  readonly halvings: number;
+  /** What `auto` went by. */
+  readonly classification?: Classification;
+  readonly timings: Timings;
+}
+
+/** What `auto` left alone. */
+export interface UntouchedReport {
+  readonly task: 'none';
+  readonly classification: Classification;
+  readonly timings: Timings;
+}
+
+export type RestoreReport = RestoredReport | UntouchedReport;

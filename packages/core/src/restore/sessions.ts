@@ -1,0 +1,86 @@
+import { throwIfAborted } from '../errors.ts';
+import type { ModelRef } from '../model/models.ts';
+import type { Runtime, Session, SessionOptions } from '../runtime/runtime.ts';
+
+/** Sessions that outlive an image, so that the next one need not open them again. */
+export interface SessionPool {
+  /** A session whose `dispose` gives it back. Errors: those of the runtime, ABORTED. */
+  open(model: ModelRef, options: SessionOptions, signal?: AbortSignal): Promise<Session>;
+  dispose(): Promise<void>;
+}
+
+interface Entry {
+  readonly session: Promise<Session>;
+  users: number;
+}
+
+/** Keeps at most `keep` sessions that nobody uses; the one unused for longest is closed first. */
+export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
+  // In the order of their last use.
+  const entries = new Map<string, Entry>();
+  const close = async ({ session }: Entry) => {
+    await session.then(
+      (opened) => opened.dispose(),
+      () => undefined,
+    );
+  };
+
+  async function giveBack(key: string, entry: Entry): Promise<void> {
+    entry.users--;
+    if (entries.get(key) !== entry) return;
+    entries.delete(key);
+    entries.set(key, entry);
+    const idle = [...entries].filter(([, { users }]) => users === 0);
+    for (const [oldest, surplus] of idle.slice(0, Math.max(0, idle.length - keep))) {
+      entries.delete(oldest);
+      await close(surplus);
+    }
+  }
+
+  return {
+    async open(model, options, signal) {
+      throwIfAborted(signal);
+      const key = JSON.stringify([
+        model.digest,
+        model.manifest.preset,
+        options.io,
+        options.statistics,
+        options.quadrants,
+        options.shape,
+      ]);
+      const entry = entries.get(key) ?? { session: runtime.open(model, options), users: 0 };
+      entries.set(key, entry);
+      entry.users++;
+      try {
+        const session = await entry.session;
+        throwIfAborted(signal);
+        return lend(session, () => giveBack(key, entry));
+      } catch (error) {
+        // A model that could not be opened is tried anew the next time.
+        await entry.session.catch(() => entries.delete(key));
+        await giveBack(key, entry);
+        throw error;
+      }
+    },
+    async dispose() {
+      const all = [...entries.values()];
+      entries.clear();
+      await Promise.all(all.map(close));
+    },
+  };
+}
+
+function lend(session: Session, back: () => Promise<void>): Session {
+  let lent = true;
+  const dispose = async () => {
+    if (!lent) return;
+    lent = false;
+    await back();
+  };
+  return {
+    backend: session.backend,
+    run: (feeds, options) => session.run(feeds, options),
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}

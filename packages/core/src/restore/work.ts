@@ -1,0 +1,222 @@
+import pLimit from 'p-limit';
+import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { describeElf } from '../model/describe.ts';
+import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
+import type { Backend, Runtime } from '../runtime/runtime.ts';
+import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
+import { type Progress, runTiles } from '../tiling/run.ts';
+import { shrinkSource } from '../tiling/thumbnail.ts';
+import { CLASSIFY_SIDE, type Classification, type Classify, type RestoreOptions } from './options.ts';
+import type { RestoredReport, RestoreReport } from './report.ts';
+import { createSessionPool } from './sessions.ts';
+
+export interface WorkshopOptions {
+  readonly models: Models;
+  readonly runtime: Runtime;
+  /** Needed for `task: 'auto'`. */
+  readonly classify?: Classify;
+  /** Images at once, 1 by default; the others wait. More pays where the runtime is remote. */
+  readonly concurrency?: number;
+}
+
+/** Where the pixels of one image come from and go to. */
+export interface Piece {
+  readonly source: PixelSource;
+  readonly sink: PixelSink;
+  /** Takes the predicted degradation, at half resolution. */
+  readonly prior?: PixelSink;
+}
+
+export type WorkReport = RestoreReport extends infer R ? (R extends unknown ? Omit<R, 'timings'> : never) : never;
+
+/** What restoring an image from memory and from a file have in common. */
+export interface Workshop {
+  /**
+   * Does `work` once fewer than `concurrency` images are in hand. The signal that it gets also fires when the workshop
+   * closes. Errors: DISPOSED, ABORTED, and the work's own.
+   */
+  inTurn<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  /** What would be done, checked before anything is decoded. Errors: OPTION_INVALID, MODEL_UNKNOWN, MANIFEST_INVALID. */
+  plan(options: RestoreOptions): Promise<ModelRef | undefined>;
+  restore(piece: Piece, model: ModelRef | undefined, options: RestoreOptions): Promise<WorkReport>;
+  warmup(task: Task, model?: ModelSize | ModelRef, signal?: AbortSignal): Promise<Backend>;
+  dispose(): Promise<void>;
+}
+
+// An image needs at most two: one with its own statistics, one with given ones.
+const IDLE_SESSIONS = 4;
+const WARMUP_SIDE = 64;
+
+export function createWorkshop({ models, runtime, classify, concurrency = 1 }: WorkshopOptions): Workshop {
+  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
+    throw new ElfinError('OPTION_INVALID', `concurrency must be a whole number from 1 up, not ${concurrency}.`);
+  }
+  const queue = pLimit(concurrency);
+  const pool = createSessionPool(runtime, IDLE_SESSIONS);
+  const closing = new AbortController();
+  const layouts = new Map<string, ReturnType<typeof describeElf>['statistics']>();
+  const inHand = new Set<Promise<unknown>>();
+
+  function layoutOf({ manifest: { preset } }: ModelRef) {
+    const layout = layouts.get(preset) ?? describeElf(preset).statistics;
+    layouts.set(preset, layout);
+    return layout;
+  }
+
+  async function resolve(task: Task, model: ModelSize | ModelRef = 'lw'): Promise<ModelRef> {
+    if (typeof model === 'string') return models.resolve(task, model);
+    if (model.manifest.task === task) return model;
+    throw new ElfinError(
+      'OPTION_INVALID',
+      `The model ${model.name} was trained for ${model.manifest.task}; ask for that task or give a model for ${task}.`,
+    );
+  }
+
+  return {
+    async inTurn(given, work) {
+      if (closing.signal.aborted) throw disposed();
+      throwIfAborted(given);
+      const signal = given ? AbortSignal.any([given, closing.signal]) : closing.signal;
+      let waiting = true;
+      const turn = queue(async () => {
+        waiting = false;
+        throwIfAborted(signal);
+        return work(signal);
+      });
+      inHand.add(turn);
+      const done = () => inHand.delete(turn);
+      turn.then(done, done);
+      // Who still waits is let go at once; who is being worked for, only when everything is put away.
+      const left = new Promise<never>((_, reject) => {
+        const leave = () => {
+          if (waiting)
+            reject(new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: given?.reason }));
+        };
+        signal.addEventListener('abort', leave, { once: true });
+        const stay = () => signal.removeEventListener('abort', leave);
+        turn.then(stay, stay);
+      });
+      try {
+        return await Promise.race([turn, left]);
+      } catch (error) {
+        const ours = closing.signal.aborted && !given?.aborted;
+        throw ours && isElfinError(error) && error.code === 'ABORTED' ? disposed() : error;
+      }
+    },
+
+    async plan({ task, model }) {
+      if (task === 'auto') {
+        if (classify) return undefined;
+        throw new ElfinError(
+          'OPTION_INVALID',
+          `task "auto" needs a classifier, and this restorer has none; choose ${TASKS.join(', ')}.`,
+        );
+      }
+      checkTask(task);
+      return resolve(task, model);
+    },
+
+    async restore({ source, sink, prior }, planned, options) {
+      const { signal, deadline, strength, tiling } = options;
+      const report = monotonic(options.onProgress);
+      let model = planned;
+      let classification: Classification | undefined;
+      if (!model) {
+        classification = await classify!(await thumbnailOf(source, signal));
+        const { task } = classification;
+        if (task === 'none') {
+          await copy(source, sink, signal);
+          report({ phase: 'restore', tile: 0, tiles: 0, fraction: 1 });
+          return { task, classification };
+        }
+        model = await resolve(task, options.model);
+      }
+      const { manifest, name, digest } = model;
+      const chosen = model;
+      const { plan, backend, runs, halvings } = await runTiles({
+        source,
+        sink,
+        open: (session) => pool.open(chosen, session, signal),
+        crop: manifest.crop,
+        layout: layoutOf(model),
+        onProgress: report,
+        ...(prior && { degradation: prior }),
+        ...(tiling !== undefined && { tiling: typeof tiling === 'string' ? { mode: tiling } : tiling }),
+        ...(strength !== undefined && { strength }),
+        ...(signal && { signal }),
+        ...(deadline !== undefined && { deadline }),
+      });
+      const { mode, window, overlap, tiles, passes } = plan;
+      const done: Omit<RestoredReport, 'timings'> = {
+        task: manifest.task,
+        model: name,
+        digest,
+        backend,
+        tiling: mode,
+        window,
+        overlap,
+        tiles,
+        passes,
+        runs,
+        halvings,
+      };
+      return classification ? { ...done, classification } : done;
+    },
+
+    async warmup(task, model, signal) {
+      checkTask(task);
+      const ref = await resolve(task, model);
+      const session = await pool.open(ref, { io: 'float', statistics: 'own', quadrants: 'own' }, signal);
+      try {
+        const data = new Float32Array(3 * WARMUP_SIDE ** 2);
+        const image = { type: 'float32', shape: [1, 3, WARMUP_SIDE, WARMUP_SIDE], data } as const;
+        await session.run({ image }, signal ? { signal } : {});
+        return session.backend;
+      } finally {
+        await session.dispose();
+      }
+    },
+
+    async dispose() {
+      closing.abort();
+      await Promise.allSettled(inHand);
+      await pool.dispose();
+    },
+  };
+}
+
+function checkTask(task: string): void {
+  if ((TASKS as readonly string[]).includes(task)) return;
+  throw new ElfinError('OPTION_INVALID', `task must be one of ${TASKS.join(', ')} or auto, not ${task}.`);
+}
+
+function disposed(): ElfinError {
+  return new ElfinError('DISPOSED', 'The restorer is disposed; make a new one.');
+}
+
+/** Keeps the promise of {@link RestoreOptions.onProgress} over all phases, whatever each of them reports. */
+function monotonic(onProgress: RestoreOptions['onProgress']): (progress: Progress) => void {
+  let most = 0;
+  return (progress) => {
+    most = Math.max(most, progress.fraction);
+    onProgress?.({ ...progress, fraction: most });
+  };
+}
+
+async function thumbnailOf(source: PixelSource, signal?: AbortSignal) {
+  const scale = Math.min(1, CLASSIFY_SIDE / Math.max(source.width, source.height));
+  const width = Math.max(1, Math.round(source.width * scale));
+  const height = Math.max(1, Math.round(source.height * scale));
+  return { width, height, channels: 3, data: await shrinkSource(source, width, height, signal) } as const;
+}
+
+const ROWS_AT_ONCE = 256;
+
+async function copy(source: PixelSource, sink: PixelSink, signal?: AbortSignal): Promise<void> {
+  const { width, height } = source;
+  for (let y = 0; y < height; y += ROWS_AT_ONCE) {
+    throwIfAborted(signal);
+    const rows = Math.min(ROWS_AT_ONCE, height - y);
+    await sink.write(0, y, width, rows, await source.read(0, y, width, rows, signal));
+  }
+}

@@ -1,0 +1,131 @@
+import { ElfinError } from './errors.ts';
+import { type Codec, DEFAULT_LIMITS, type Header, type Metadata } from './image/codec.ts';
+import { bitDepth, checkPixels, joinAlpha, type PixelImage, splitAlpha } from './image/pixels.ts';
+import type { ModelRef, ModelSize, Task } from './model/models.ts';
+import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
+import type { RestoreOptions } from './restore/options.ts';
+import type { RestoreReport } from './restore/report.ts';
+import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/work.ts';
+import type { Backend } from './runtime/runtime.ts';
+import { imageSink, imageSource } from './tiling/pixels.ts';
+
+/** Encoded bytes, or pixels that are decoded already. */
+export type RestoreInput = EncodedInput | ImageData | PixelImage;
+
+export interface RestorerOptions extends WorkshopOptions {
+  /** Needed for encoded images; pixels do without. */
+  readonly codec?: Codec;
+}
+
+/** A restored image. */
+export interface Restored {
+  /** The input's sides, depth and alpha; colours restored. */
+  readonly image: PixelImage;
+  /**
+   * The degradation that the network predicted, |d − background|, as a picture at half resolution (sides rounded up): bright
+   * where it found much. Black where `auto` found nothing to restore.
+   */
+  degradation(): PixelImage;
+  /** Taken from the file, for the encoder to put back; empty for pixels. */
+  readonly metadata: Metadata;
+  /** What the file said of itself; absent for pixels. */
+  readonly header?: Header;
+  readonly report: RestoreReport;
+}
+
+export interface WarmupOptions {
+  readonly task: Task;
+  readonly model?: ModelSize | ModelRef;
+  readonly signal?: AbortSignal;
+}
+
+export interface Restorer<Input = RestoreInput> extends AsyncDisposable {
+  /**
+   * Restores one image. Calls may overlap; they are worked off in turn.
+   * Errors: IMAGE_*, INPUT_UNREADABLE, OPTION_INVALID, MODEL_*, WEIGHTS_*, RUNTIME_*, OUT_OF_MEMORY, ABORTED, DEADLINE_EXCEEDED,
+   * DISPOSED; CONFIG_INVALID for an encoded image where there is no codec.
+   */
+  restore(input: Input, options: RestoreOptions): Promise<Restored>;
+  /** Opens a model and runs it once, so that the first image need not wait for that; tells what it runs on. */
+  warmup(options: WarmupOptions): Promise<Backend>;
+  /** Ends the work in hand (DISPOSED) and closes every session. */
+  dispose(): Promise<void>;
+}
+
+/** The facade: models, a runtime and a codec put together. Errors: OPTION_INVALID. */
+export function createRestorer(options: RestorerOptions): Restorer {
+  const { codec } = options;
+  return assembleRestorer(createWorkshop(options), (input, given) => decode(input, codec, given));
+}
+
+/** Pixels of an input, with what came beside them. */
+export interface OpenedInput {
+  readonly image: PixelImage;
+  readonly metadata: Metadata;
+  readonly header?: Header;
+}
+
+/** A restorer over any way of opening inputs; `./node` opens paths and URLs too. */
+export function assembleRestorer<Input>(
+  workshop: Workshop,
+  open: (input: Input, options: RestoreOptions) => Promise<OpenedInput>,
+): Restorer<Input> {
+  const restorer: Restorer<Input> = {
+    async restore(input, options) {
+      const called = performance.now();
+      const model = await workshop.plan(options);
+      return workshop.inTurn(options.signal, async (signal) => {
+        const begun = performance.now();
+        const limited = { ...options, signal };
+        options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
+        const { image, ...beside } = await open(input, limited);
+        const decoded = performance.now();
+        const { width, height } = image;
+        const depth = bitDepth(image);
+        const sink = imageSink(width, height, depth);
+        const [halfWidth, halfHeight] = [Math.ceil(width / 2), Math.ceil(height / 2)];
+        const prior = imageSink(halfWidth, halfHeight, depth);
+        const done = await workshop.restore({ source: imageSource(image), sink, prior }, model, limited);
+        const restored = joinAlpha(sink.image, splitAlpha(image).alpha);
+        const ended = performance.now();
+        const timings = {
+          queue: begun - called,
+          decode: decoded - begun,
+          restore: ended - decoded,
+          total: ended - called,
+        };
+        return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, timings } };
+      });
+    },
+    warmup: ({ task, model, signal }) => workshop.inTurn(signal, (both) => workshop.warmup(task, model, both)),
+    dispose: () => workshop.dispose(),
+    [Symbol.asyncDispose]: () => workshop.dispose(),
+  };
+  return restorer;
+}
+
+/** Encoded bytes through the codec, pixels as they are. */
+export async function decode(
+  input: unknown,
+  codec: Codec | undefined,
+  { limits, animated, icc, signal }: RestoreOptions,
+): Promise<OpenedInput> {
+  if (!isEncoded(input)) {
+    const image = checkPixels(input);
+    return { image, metadata: {} };
+  }
+  if (!codec) {
+    throw new ElfinError(
+      'CONFIG_INVALID',
+      'This restorer has no codec, so it takes pixels only; give createRestorer a codec to restore encoded images.',
+    );
+  }
+  const bytes = await readBytes(input, limits?.bytes ?? DEFAULT_LIMITS.bytes, signal);
+  const { header, metadata, ...image } = await codec.decode(bytes, {
+    ...(limits && { limits }),
+    ...(animated && { animated }),
+    ...(icc && { icc }),
+    ...(signal && { signal }),
+  });
+  return { image, metadata, header };
+}

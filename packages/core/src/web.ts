@@ -1,0 +1,2 @@
+export * from './index.ts';
+export { createWebRuntime, type WebRuntimeOptions } from './runtime/web.ts';
