@@ -1,9 +1,8 @@
-import { ElfinError } from '../errors.ts';
 import type { ParameterUse } from '../graph/graph.ts';
 import { elements } from '../tensor.ts';
-import type { StateDict } from '../weights/state-dict.ts';
 import { buildElf, zeros } from './build.ts';
 import type { ElfConfig } from './elf.ts';
+import { PRESETS, type PresetName } from './manifest.ts';
 import { configOf, type ElfChoice } from './presets.ts';
 import type { StatisticSlot } from './statistics.ts';
 
@@ -72,38 +71,7 @@ export function parametersOf(config: ElfConfig): readonly ParameterUse[] {
   return buildElf(config, zeros, { shape: PICTURE, target: 'reference' }).graph.parameters;
 }
 
-/** Throws WEIGHTS_MISMATCH, listing every missing, unexpected and mis-shaped key, or WEIGHTS_NOT_FINITE. */
-export function checkWeights(parameters: readonly ParameterUse[], weights: StateDict): void {
-  const expected = new Map(parameters.map(({ key, shape }) => [key, shape]));
-  const missing = [...expected.keys()].filter((key) => !weights.has(key));
-  const unexpected = [...weights.keys()].filter((key) => !expected.has(key));
-  const misshapen: string[] = [];
-  for (const [key, shape] of expected) {
-    const tensor = weights.get(key);
-    if (tensor && tensor.shape.join() !== shape.join())
-      misshapen.push(`${key} [${tensor.shape}] instead of [${shape}]`);
-  }
-  if (missing.length + unexpected.length + misshapen.length > 0) {
-    const list = (what: string, keys: readonly string[]) =>
-      keys.length === 0
-        ? []
-        : [`${what}: ${keys.slice(0, 5).join(', ')}${keys.length > 5 ? ` and ${keys.length - 5} more` : ''}`];
-    const problems = [...list('missing', missing), ...list('unexpected', unexpected), ...list('mis-shaped', misshapen)];
-    throw new ElfinError(
-      'WEIGHTS_MISMATCH',
-      `The weights are not those of this network (${problems.join('; ')}): choose the right preset.`,
-      {
-        data: { missing, unexpected, misshapen },
-      },
-    );
-  }
-  for (const [key, { data }] of weights) {
-    if (!data.every(Number.isFinite)) {
-      throw new ElfinError(
-        'WEIGHTS_NOT_FINITE',
-        `${key} holds values that are not finite: the checkpoint is unusable.`,
-        { data: { key } },
-      );
-    }
-  }
+/** The keys of every preset, by its name: weights given for the wrong one are recognised by them. */
+export function presetParameters(): readonly (readonly [PresetName, readonly ParameterUse[]])[] {
+  return PRESETS.map((name) => [name, parametersOf(configOf(name))]);
 }

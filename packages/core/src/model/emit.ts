@@ -1,15 +1,15 @@
-import type { Value } from '../graph/graph.ts';
+import type { ParameterSource, Value } from '../graph/graph.ts';
 import { encodeOnnx } from '../graph/onnx.ts';
 import { formatDim } from '../graph/shape.ts';
-import type { StateDict } from '../weights/state-dict.ts';
-import { type BuildOptions, buildElf } from './build.ts';
-import { checkWeights, parametersOf } from './describe.ts';
+import { loadStateDict, type StateDict } from '../weights/state-dict.ts';
+import { type BuildOptions, buildElf, zeros } from './build.ts';
+import { parametersOf, presetParameters } from './describe.ts';
 import { configOf, type ElfChoice } from './presets.ts';
 import type { StatisticSlot } from './statistics.ts';
 
 export interface EmitOptions extends BuildOptions {
   readonly model: ElfChoice;
-  /** Every parameter of the network and nothing else. */
+  /** Every parameter of the network and nothing else, fitted by {@link loadStateDict}. */
   readonly weights: StateDict;
   /** How the file stores weights; arithmetic is float32 either way. Default `float32`. */
   readonly storage?: 'float32' | 'float16';
@@ -36,10 +36,16 @@ export interface EmittedElf {
  * Errors: WEIGHTS_MISMATCH (all missing, unexpected and mis-shaped keys in one), WEIGHTS_NOT_FINITE, OPTION_INVALID, GRAPH_INVALID.
  */
 export function emitElf(options: EmitOptions): EmittedElf {
-  const { weights, storage = 'float32' } = options;
+  const { storage = 'float32' } = options;
   const config = configOf(options.model);
-  checkWeights(parametersOf(config), weights);
-  const { graph, slots } = buildElf(config, (key) => weights.get(key)!.data, options);
+  const network = typeof options.model === 'string' ? options.model : 'this network';
+  const weights = loadStateDict({ state: options.weights }, parametersOf(config), {
+    network,
+    others: presetParameters,
+  });
+  // Only parameters that nothing reads may be missing.
+  const source: ParameterSource = (key, shape) => weights.get(key)?.data ?? zeros(key, shape);
+  const { graph, slots } = buildElf(config, source, options);
   const port = ({ name, type, shape }: Value): Port => ({
     name,
     type: type as Port['type'],

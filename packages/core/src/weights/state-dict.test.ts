@@ -73,7 +73,8 @@ test('a shared tensor stored with two values is refused, a difference between gr
     failure(stored({ ...good, 'b.slope': tensor([1], 0.26) }), { where: 'x.pth', network: 'elf-lw' }),
   ).toMatchObject({
     code: 'WEIGHTS_MISMATCH',
-    message: 'x.pth cannot be weights of elf-lw: it shares one tensor between a.slope and b.slope, which differ.',
+    message:
+      'Cannot load weights: x.pth is not of elf-lw, which shares one tensor between a.slope and b.slope: they differ.',
   });
 });
 
@@ -83,7 +84,7 @@ test('missing, unexpected and mis-shaped keys stand in one error', () => {
   expect(failure(weights, { where: 'x.pth', network: 'elf-lw' })).toMatchObject({
     code: 'WEIGHTS_MISMATCH',
     message:
-      'x.pth does not fit elf-lw: keys 1 missing (a.weight), 2 unexpected (extra, steps (I64)), ' +
+      'Cannot load weights: x.pth does not fit elf-lw: keys 1 missing (a.weight), 2 unexpected (extra, steps (I64)), ' +
       '1 of another shape (c.slope: [2] instead of [1]).',
     data: { missing: ['a.weight'], unexpected: ['extra', 'steps (I64)'], misshaped: ['c.slope: [2] instead of [1]'] },
   });

@@ -50,7 +50,7 @@ export interface StoredWeights {
 export function loadStateDict(
   { state: stored, other = new Map() }: StoredWeights,
   expected: readonly ExpectedParameter[],
-  { where = 'The weights', network = 'the network', others }: LoadOptions = {},
+  { where = 'the state dict', network = 'the network', others }: LoadOptions = {},
 ): StateDict {
   const state = stripPrefixes(stored);
   const complete = fillShared(state, expected);
@@ -65,7 +65,7 @@ export function loadStateDict(
   if (conflicts.length > 0)
     throw new ElfinError(
       'WEIGHTS_MISMATCH',
-      `${where} cannot be weights of ${network}: it shares one tensor between ${conflicts[0]!.join(' and ')}, which differ.`,
+      `Cannot load weights: ${where} is not of ${network}, which shares one tensor between ${conflicts[0]!.join(' and ')}: they differ.`,
       { data: { conflicts: conflicts.map((pair) => pair.join(' ≠ ')) } },
     );
   const loaded = new Map(
@@ -87,7 +87,7 @@ function mismatch(difference: KeyDifference, where: string, network: string, fit
     ...(misshaped.length > 0 ? [`${misshaped.length} of another shape (${some(misshaped)})`] : []),
   ];
   const hint = fitting === undefined ? '' : ` They are weights of ${fitting}: name that preset.`;
-  const message = `${where} does not fit ${network}: keys ${parts.join(', ')}.${hint}`;
+  const message = `Cannot load weights: ${where} does not fit ${network}: keys ${parts.join(', ')}.${hint}`;
   const data = { missing, unexpected, misshaped, ...(fitting !== undefined && { fitting }) };
   return new ElfinError('WEIGHTS_MISMATCH', message, { data });
 }
@@ -97,7 +97,7 @@ function checkFinite(state: StateDict, where: string): void {
   if (keys.length > 0)
     throw new ElfinError(
       'WEIGHTS_NOT_FINITE',
-      `${where} holds NaN or infinite numbers in ${some(keys)}: the training diverged. Use an earlier checkpoint.`,
+      `Cannot load weights: ${where} holds NaN or infinite numbers in ${some(keys)}: the training diverged. Use an earlier checkpoint.`,
       { data: { keys } },
     );
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { expect, test } from 'vitest';
+import { checkpoint, latin1, tensor, text } from '../../../../test/helpers/checkpoint.ts';
 import { isElfinError } from '../errors.ts';
 import { readTorch } from './torch.ts';
 
@@ -94,18 +95,6 @@ test('a flipped byte in the data is noticed', () => {
   for (let i = 0; i < bytes.length - 4; i++) if (data.getFloat32(i, true) === 11 / 8) bytes[i]! ^= 1;
   expect(failure(bytes)).toMatchObject({ code: 'WEIGHTS_CORRUPT', message: expect.stringMatching(/checksum/) });
 });
-
-/** Opcodes as latin-1 text, strings as BINUNICODE. */
-const text = (value: string) => `X${String.fromCharCode(value.length, 0, 0, 0)}${value}`;
-const int = (value: number) =>
-  `J${String.fromCharCode(value & 255, (value >> 8) & 255, (value >> 16) & 255, value >> 24)}`;
-const latin1 = (value: string) => Uint8Array.from(value, (char) => char.charCodeAt(0));
-const checkpoint = (pickle: string, files: Record<string, Uint8Array> = {}) =>
-  zipSync({ 'a/data.pkl': latin1(pickle), 'a/data/0': new Uint8Array(4), ...files }, { level: 9 });
-const storage = (length: number) =>
-  `(${text('storage')}ctorch\nFloatStorage\n${text('0')}${text('cpu')}${int(length)}tQ`;
-const tensor = (length: number, offset: number, shape: number[], stride: number[]) =>
-  `ctorch._utils\n_rebuild_tensor_v2\n(${storage(length)}${int(offset)}(${shape.map(int).join('')}t(${stride.map(int).join('')}t\x89NtR`;
 
 test('the hand-made checkpoint of the tests below is itself sound', () => {
   expect([...readTorch(checkpoint(`}${text('w')}${tensor(1, 0, [1], [1])}s.`)).state.get('w')!.data]).toEqual([0]);
