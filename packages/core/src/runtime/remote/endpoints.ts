@@ -90,7 +90,8 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     const { method, body } = call;
     try {
       const url = endpoint.url + call.path;
-      const response = await fetch(url, { method, headers, signal, redirect: 'error', ...(body && { body }) });
+      // `manual` and not `error`, which workerd does not know; a redirect is no 2xx and so a failure either way.
+      const response = await fetch(url, { method, headers, signal, redirect: 'manual', ...(body && { body }) });
       if (!response.ok) throw await failureOfResponse(response, endpoint.url);
       return await call.read(response, endpoint.url);
     } catch (error) {

@@ -1,4 +1,4 @@
-import { ElfinError } from '../../errors.ts';
+import { ElfinError, type ElfinErrorCode, ERRORS } from '../../errors.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
 
 /** What a status that is not 2xx means for the caller. The server's own one-line reason is passed on. */
@@ -7,6 +7,11 @@ export async function failureOfResponse(response: Response, endpoint: string): P
   const retryAfter = parseRetryAfter(response.headers.get('Retry-After'));
   const data = { endpoint, status: response.status, ...(retryAfter !== undefined && { retryAfter }) };
   const told = reason ? `: ${reason}` : '.';
+  // The image's own fault is no fault of the worker's: its breaker stays shut, and nobody else is asked in vain.
+  const code = response.headers.get('Elfin-Error') as ElfinErrorCode | null;
+  if (code?.startsWith('IMAGE_') && Object.hasOwn(ERRORS, code)) {
+    return new ElfinError(code, reason || `${endpoint} refused the image.`, { data });
+  }
   switch (response.status) {
     case 401:
     case 403:
