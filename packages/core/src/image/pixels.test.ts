@@ -5,6 +5,7 @@ import {
   checkPixels,
   createPixels,
   cropPixels,
+  flattenOnWhite,
   fromPlanes,
   joinAlpha,
   type PixelImage,
@@ -109,4 +110,10 @@ it('crops what lies inside and refuses what does not', () => {
   ]) {
     expect(() => cropPixels(image, rect)).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }));
   }
+});
+
+it('lays transparency over white', () => {
+  const image: PixelImage = { width: 3, height: 1, channels: 4, data: new Uint8Array(12) };
+  image.data.set([9, 9, 9, 0, 0, 0, 0, 51, 7, 8, 9, 255]);
+  expect([...flattenOnWhite(image).data]).toEqual([255, 255, 255, 204, 204, 204, 7, 8, 9]);
 });

@@ -120,6 +120,18 @@ export function joinAlpha(colour: PixelImage, alpha: PixelData | undefined): Pix
   return out;
 }
 
+/** Alpha laid over white, for formats without alpha; opaque images come back as they are. */
+export function flattenOnWhite(image: PixelImage): PixelImage {
+  const { colour, alpha } = splitAlpha(image);
+  if (!alpha) return image;
+  const full = bitDepth(image) === 16 ? 65535 : 255;
+  for (let i = 0; i < colour.data.length; i++) {
+    const share = alpha[Math.trunc(i / 3)]! / full;
+    colour.data[i] = Math.round(colour.data[i]! * share + full * (1 - share));
+  }
+  return colour;
+}
+
 /** Colour as planes for the network: float32 [3, height, width] in 0…1; alpha is left out. */
 export function toPlanes(image: PixelImage): Float32Array {
   const count = image.width * image.height;

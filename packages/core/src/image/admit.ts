@@ -1,0 +1,55 @@
+import { ElfinError, isElfinError } from '../errors.ts';
+import { DEFAULT_LIMITS, type DecodeOptions, type Header, type Limits } from './codec.ts';
+import { truncated } from './formats/bytes.ts';
+import { FORMAT_NAMES } from './formats/sniff.ts';
+import { isComplete, probeImage } from './probe.ts';
+
+/**
+ * What stands between bytes and every decoder: byte cap, format by content, pixel cap from the header, animation,
+ * completeness. Only files that pass reach a decoder, so bombs, SVG and exotic formats never do. Errors: IMAGE_EMPTY,
+ * IMAGE_TOO_MANY_BYTES, IMAGE_UNSUPPORTED, IMAGE_CORRUPT, IMAGE_TOO_MANY_PIXELS, IMAGE_ANIMATED, IMAGE_TRUNCATED.
+ */
+export function admitImage(bytes: Uint8Array, options: Pick<DecodeOptions, 'limits' | 'animated'> = {}): Header {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  checkBytes(bytes.length, limits);
+  const header = probeImage(bytes);
+  checkPixels(header, limits);
+  if (header.frames > 1 && options.animated !== 'first') {
+    throw new ElfinError(
+      'IMAGE_ANIMATED',
+      `The image has ${header.frames} frames or pages; ask for the first one (animated: 'first') or hand in a still.`,
+      { data: { frames: header.frames, format: header.format } },
+    );
+  }
+  if (!wholeEnough(bytes, header)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
+  return header;
+}
+
+/** Throws IMAGE_TOO_MANY_BYTES. For those who stream: may be asked again with every chunk. */
+export function checkBytes(length: number, limits: Limits): void {
+  if (length <= limits.bytes) return;
+  throw new ElfinError(
+    'IMAGE_TOO_MANY_BYTES',
+    `The image has ${length} bytes, more than the ${limits.bytes} allowed; shrink it or raise limits.bytes.`,
+    { data: { bytes: length, limit: limits.bytes } },
+  );
+}
+
+function checkPixels({ width, height }: Header, limits: Limits): void {
+  if (width * height <= limits.pixels) return;
+  throw new ElfinError(
+    'IMAGE_TOO_MANY_PIXELS',
+    `The image is ${width} × ${height}, more than the ${limits.pixels} pixels allowed; shrink it or raise limits.pixels.`,
+    { data: { width, height, limit: limits.pixels } },
+  );
+}
+
+function wholeEnough(bytes: Uint8Array, { format }: Header): boolean {
+  try {
+    return isComplete(bytes, format);
+  } catch (error) {
+    // Running past the end while looking for the end is the very thing asked for.
+    if (isElfinError(error) && error.code === 'IMAGE_TRUNCATED') return false;
+    throw error;
+  }
+}

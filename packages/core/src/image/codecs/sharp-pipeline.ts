@@ -1,0 +1,153 @@
+import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import { ElfinError } from '../../errors.ts';
+import { admitImage } from '../admit.ts';
+import {
+  DEFAULT_LIMITS,
+  type DecodeOptions,
+  type Header,
+  type ImageFormat,
+  type Metadata,
+  type OutputFormat,
+} from '../codec.ts';
+import { profileSpace } from '../encoding.ts';
+import { corrupt, truncated, unsupported } from '../formats/bytes.ts';
+import { FORMAT_NAMES } from '../formats/sniff.ts';
+import { readMetadata } from '../probe.ts';
+import { orientedSize } from '../transform.ts';
+
+/** libvips' names for what we sniffed: a loader other than the expected one must never see the bytes. */
+const LOADERS: Readonly<Record<ImageFormat, readonly string[]>> = {
+  jpeg: ['jpeg', 'uhdr'],
+  png: ['png'],
+  webp: ['webp'],
+  avif: ['heif'],
+  heif: ['heif'],
+  tiff: ['tiff'],
+  gif: ['gif'],
+};
+
+export interface Opened {
+  readonly header: Header;
+  readonly metadata: Metadata;
+  /** Sides as stored, before `header.orientation` is applied; `turned` when the loader applied it itself. */
+  readonly stored: { readonly width: number; readonly height: number; readonly turned: boolean };
+  /** Yields RGB or RGBA at the header's depth; where it ends (memory, file) is the caller's. */
+  pipeline(failOn: 'warning' | 'error'): Sharp;
+}
+
+/**
+ * Admits bytes and sets up their decoding: ICC to sRGB (or the numbers left alone), grey, palette and CMYK to RGB, alpha
+ * present exactly when the header says so. Orientation is left to the caller, so that decoding can run top to bottom.
+ */
+export async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<Opened> {
+  const header = admitImage(bytes, options);
+  const name = FORMAT_NAMES[header.format];
+  if (header.format === 'heif' && !readsHevc()) {
+    throw unsupported(
+      'This HEIF is HEVC coded, which this build of sharp cannot decode; convert it to JPEG or AVIF first.',
+    );
+  }
+  const source = readMetadata(bytes, header.format);
+  // Only an RGB profile still fits pixels that come out as RGB; others are converted through, then forgotten.
+  const keep = options.icc === 'keep' && profileSpace(source.icc) === 'RGB ';
+  const input: SharpOptions = {
+    limitInputPixels: options.limits?.pixels ?? DEFAULT_LIMITS.pixels,
+    ignoreIcc: keep,
+    autoOrient: false,
+    page: 0,
+    pages: 1,
+  };
+  const found = await sharp(bytes, input)
+    .metadata()
+    .catch((error: unknown) => {
+      throw sharpError(error, header, bytes.length);
+    });
+  if (!LOADERS[header.format].includes(found.format)) throw corrupt(name, 'its content contradicts itself');
+  const size = orientedSize(header.width, header.height, header.orientation);
+  const upright = found.width === header.width && found.height === header.height;
+  // libheif turns pictures itself, and says the sides after turning.
+  const turned = header.format === 'avif' || header.format === 'heif';
+  if (turned ? !upright : found.width !== size.width || found.height !== size.height) {
+    throw corrupt(name, `its header says ${header.width} × ${header.height}, its content something else`);
+  }
+  const { icc, ...rest } = source;
+  const dropped = options.icc === 'keep' && !keep;
+  return {
+    header,
+    metadata: icc && !dropped ? { ...rest, icc } : rest,
+    stored: turned ? { width: header.width, height: header.height, turned } : { ...size, turned },
+    pipeline(failOn) {
+      const image = sharp(bytes, { ...input, failOn });
+      header.hasAlpha ? image.ensureAlpha() : image.removeAlpha();
+      if (header.bitDepth === 8) return image.toColourspace('srgb');
+      // At 16 bits sharp converts embedded profiles to P3 for processing; this takes them on to sRGB.
+      if (found.icc && !keep && found.space === 'rgb16') image.withIccProfile('srgb', { attach: false });
+      return image.toColourspace('rgb16');
+    },
+  };
+}
+
+/**
+ * Runs `decode` strictly; once more with libvips' warnings let pass when all it warned of were stray bytes between
+ * segments, which many cameras write and which cost no pixel.
+ */
+export async function decodeStrictly<T>(
+  opened: Opened,
+  length: number,
+  decode: (pipeline: Sharp) => Promise<T>,
+): Promise<T> {
+  try {
+    return await decode(opened.pipeline('warning'));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    if (!/extraneous bytes/.test(message) || /premature|ended/.test(message))
+      throw sharpError(error, opened.header, length);
+  }
+  return decode(opened.pipeline('error')).catch((error: unknown) => {
+    throw sharpError(error, opened.header, length);
+  });
+}
+
+/** Adds the encoder. Pixels come in as the format takes them (`fitToFormat`). */
+export function encodeWith(pipeline: Sharp, format: OutputFormat, quality: number, depth: 8 | 16): Sharp {
+  const image = depth === 16 ? pipeline.toColourspace('rgb16') : pipeline;
+  switch (format) {
+    case 'jpeg':
+      return image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' });
+    case 'png':
+      return image.png({ compressionLevel: 6, palette: false });
+    case 'webp':
+      return image.webp({ quality, smartSubsample: true });
+    case 'avif':
+      return image.avif({ quality });
+    case 'tiff':
+      return image.tiff({ compression: 'deflate', predictor: 'horizontal' });
+  }
+}
+
+/** Prebuilt sharp leaves HEVC out for its patents; a build against a system's libvips may have it. */
+function readsHevc(): boolean {
+  return sharp.format.heif.input.fileSuffix?.includes('.heic') ?? false;
+}
+
+/** libvips' words as one of our codes. Its messages are for developers, hence only kept as the cause. */
+function sharpError(error: unknown, { format }: Header, length: number): ElfinError {
+  const message = error instanceof Error ? error.message : String(error);
+  const name = FORMAT_NAMES[format];
+  if (/memory/i.test(message)) {
+    return new ElfinError('OUT_OF_MEMORY', `Not enough memory to decode the ${name} image.`, { cause: error });
+  }
+  if (/pixel limit/.test(message)) return corrupt(name, 'its content is larger than its header says');
+  if (/unsupported (feature|codec|image)|not implemented|no support/i.test(message)) {
+    return new ElfinError('IMAGE_UNSUPPORTED', `This kind of ${name} is not decoded here; convert it to JPEG or PNG.`, {
+      cause: error,
+    });
+  }
+  const early = /premature|truncat|ended|end of (stream|file|data|input)|unexpected end|not enough|read (gave|error)/i;
+  const {
+    code,
+    message: line,
+    data,
+  } = early.test(message) ? truncated(name, length) : corrupt(name, 'its pixels cannot be decoded');
+  return new ElfinError(code, line, { cause: error, data });
+}

@@ -1,0 +1,86 @@
+import sharp from 'sharp';
+import { ElfinError, throwIfAborted } from '../../errors.ts';
+import type { Codec } from '../codec.ts';
+import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
+import { bitDepth, checkPixels, type PixelImage } from '../pixels.ts';
+import { probeImage } from '../probe.ts';
+import { orient } from '../transform.ts';
+import { decodeStrictly, encodeWith, openImage } from './sharp-pipeline.ts';
+
+/**
+ * The codec for Node, over sharp: JPEG, PNG, WebP, AVIF and TIFF both ways, GIF in, HEIF where the build of libvips can.
+ * PNG and TIFF keep 16 bits, both ways; deeper AVIF is read at 16. Embedded profiles are converted to sRGB, except grey
+ * ones at 16 bits, whose numbers are taken as sRGB. sharp's work cannot be stopped: an abort takes effect behind it.
+ */
+export function createSharpCodec(): Codec {
+  const codec: Codec = {
+    name: 'sharp',
+    version: `${sharp.versions.sharp ?? 'custom'}+vips.${sharp.versions.vips}`,
+    formats: ['jpeg', 'png', 'webp', 'avif', 'tiff'],
+
+    async probe(bytes) {
+      return probeImage(bytes);
+    },
+
+    async decode(bytes, options = {}) {
+      throwIfAborted(options.signal);
+      const opened = await openImage(bytes, options);
+      const { header, metadata, stored } = opened;
+      const { data } = await decodeStrictly(opened, bytes.length, (pipeline) =>
+        pipeline.raw({ depth: header.bitDepth === 16 ? 'ushort' : 'uchar' }).toBuffer({ resolveWithObject: true }),
+      );
+      throwIfAborted(options.signal);
+      const channels = header.hasAlpha ? 4 : 3;
+      const image = checkPixels({
+        width: stored.width,
+        height: stored.height,
+        channels,
+        data: samples(data, header.bitDepth),
+      });
+      return { ...(stored.turned ? image : orient(image, header.orientation)), header, metadata };
+    },
+
+    async encode(image, options) {
+      throwIfAborted(options.signal);
+      const { quality } = checkEncode(codec, image, options);
+      const fitted = fitToFormat(image, options.format);
+      const encoded = await encodeWith(openRaw(fitted), options.format, quality, bitDepth(fitted))
+        .toBuffer()
+        .catch((cause: unknown) => {
+          throw new ElfinError(
+            'OUT_OF_MEMORY',
+            `The ${options.format} encoder failed, most likely for want of memory.`,
+            { cause },
+          );
+        });
+      throwIfAborted(options.signal);
+      return withMetadata(bytesOf(encoded), options);
+    },
+
+    async resize(image, { width, height }) {
+      const checked = checkPixels(image);
+      const depth = bitDepth(checked);
+      const { data } = await openRaw(checked)
+        .resize(width, height, { fit: 'fill', kernel: 'lanczos3' })
+        .toColourspace(depth === 16 ? 'rgb16' : 'srgb')
+        .raw({ depth: depth === 16 ? 'ushort' : 'uchar' })
+        .toBuffer({ resolveWithObject: true });
+      return checkPixels({ width, height, channels: checked.channels, data: samples(data, depth) });
+    },
+  };
+  return codec;
+}
+
+function openRaw({ data, width, height, channels }: PixelImage) {
+  return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
+}
+
+function bytesOf(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+function samples(buffer: Buffer, depth: 8 | 16): Uint8Array | Uint16Array {
+  if (depth === 8) return bytesOf(buffer);
+  if (buffer.byteOffset % 2 === 0) return new Uint16Array(buffer.buffer, buffer.byteOffset, buffer.length / 2);
+  return new Uint16Array(bytesOf(buffer).slice().buffer);
+}

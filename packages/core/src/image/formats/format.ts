@@ -1,0 +1,11 @@
+import type { Header, Metadata } from '../codec.ts';
+
+/** What is read of one container format without decoding pixels. */
+export interface Format {
+  /** Throws IMAGE_TRUNCATED, IMAGE_CORRUPT, IMAGE_UNSUPPORTED. The first bytes of a file suffice, if they hold the header. */
+  header(bytes: Uint8Array): Header;
+  /** Whether the container holds everything that it announces. Decoders differ in what they let pass; this does not. */
+  complete(bytes: Uint8Array): boolean;
+  /** Metadata as found; damaged parts are left out. */
+  metadata(bytes: Uint8Array): Metadata;
+}

@@ -1,0 +1,122 @@
+import { unzlibSync } from 'fflate';
+import type { Header, Metadata } from '../codec.ts';
+import { readOrientation } from '../metadata/exif.ts';
+import { ascii, corrupt, startsWith, viewBytes } from './bytes.ts';
+import type { Format } from './format.ts';
+
+interface Chunk {
+  readonly type: string;
+  readonly body: Uint8Array;
+  readonly end: number;
+}
+
+/** Colour types and the bit depths that each allows (PNG 3rd edition, table 8). */
+const DEPTHS: Readonly<Record<number, readonly number[]>> = {
+  0: [1, 2, 4, 8, 16],
+  2: [8, 16],
+  3: [1, 2, 4, 8],
+  4: [8, 16],
+  6: [8, 16],
+};
+
+/** An ICC profile or a text chunk may inflate to no more than this. */
+const MOST_INFLATED = 4 * 1024 * 1024;
+
+export const XMP_KEYWORD = 'XML:com.adobe.xmp';
+
+/** All whole chunks; stops without a word where the bytes end. */
+export function* chunks(bytes: Uint8Array): Generator<Chunk> {
+  const view = viewBytes(bytes, 'PNG');
+  let at = 8;
+  while (at + 12 <= bytes.length) {
+    const length = view.u32(at);
+    const end = at + 12 + length;
+    if (end > bytes.length) return;
+    yield { type: view.text(at + 4, 4), body: view.slice(at + 8, length), end };
+    at = end;
+  }
+}
+
+/** CRC-32 as PNG uses it, over chunk type and body. */
+export function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+function header(bytes: Uint8Array): Header {
+  const view = viewBytes(bytes, 'PNG');
+  if (view.u32(8) !== 13 || view.text(12, 4) !== 'IHDR') throw corrupt('PNG', 'its first chunk is not a header');
+  const [width, height] = [view.u32(16), view.u32(20)];
+  const [depth, colour] = [view.u8(24), view.u8(25)];
+  if (view.u32(29) !== crc32(view.slice(12, 17))) throw corrupt('PNG', 'the checksum of its header is wrong');
+  if (width === 0 || height === 0 || width > 0x7fffffff || height > 0x7fffffff) {
+    throw corrupt('PNG', `its sides are ${width} × ${height}`);
+  }
+  if (!DEPTHS[colour]?.includes(depth)) throw corrupt('PNG', `colour type ${colour} with ${depth} bits does not exist`);
+  let [frames, orientation, hasAlpha] = [1, 1, colour >= 4];
+  for (const { type, body } of chunks(bytes)) {
+    if (type === 'acTL' && body.length >= 8) frames = Math.max(1, viewBytes(body, 'PNG').u32(0));
+    if (type === 'tRNS') hasAlpha = true;
+    if (type === 'eXIf') orientation = readOrientation(body);
+    if (type === 'IEND') break;
+  }
+  const swapped = orientation > 4;
+  return {
+    format: 'png',
+    width: swapped ? height : width,
+    height: swapped ? width : height,
+    bitDepth: depth === 16 ? 16 : 8,
+    hasAlpha,
+    frames,
+    orientation,
+  };
+}
+
+function complete(bytes: Uint8Array): boolean {
+  for (const { type } of chunks(bytes)) {
+    if (type === 'IEND') return true;
+  }
+  return false;
+}
+
+function metadata(bytes: Uint8Array): Metadata {
+  const found: { -readonly [K in keyof Metadata]: Metadata[K] } = {};
+  for (const { type, body } of chunks(bytes)) {
+    if (type === 'eXIf') found.exif ??= body.slice();
+    if (type === 'pHYs' && body.length === 9 && body[8] === 1) found.density = viewBytes(body, 'PNG').u32(0) * 0.0254;
+    if (type === 'iCCP') {
+      const icc = inflate(body.subarray(body.indexOf(0) + 2));
+      if (icc) found.icc ??= icc;
+    }
+    if (type === 'iTXt' && startsWith(body, ascii(`${XMP_KEYWORD}\0`))) {
+      const xmp = internationalText(body.subarray(XMP_KEYWORD.length + 1));
+      if (xmp) found.xmp ??= xmp;
+    }
+  }
+  return found;
+}
+
+/** Compression flag, method, language tag, 0, translated keyword, 0, text. */
+function internationalText(body: Uint8Array): Uint8Array | undefined {
+  const language = body.indexOf(0, 2);
+  const keyword = body.indexOf(0, language + 1);
+  if (language < 0 || keyword < 0) return undefined;
+  const text = body.subarray(keyword + 1);
+  return body[0] === 1 ? inflate(text) : text.slice();
+}
+
+function inflate(data: Uint8Array): Uint8Array | undefined {
+  try {
+    // One byte more than allowed: an exactly full buffer would not tell whether more was to come.
+    const out = unzlibSync(data, { out: new Uint8Array(MOST_INFLATED + 1) });
+    return out.length > MOST_INFLATED ? undefined : out.slice();
+  } catch {
+    return undefined;
+  }
+}
+
+export const png: Format = { header, complete, metadata };

@@ -1,0 +1,34 @@
+import type { Header, ImageFormat, Metadata } from './codec.ts';
+import type { Format } from './formats/format.ts';
+import { gif } from './formats/gif.ts';
+import { avif, heif } from './formats/isobmff.ts';
+import { jpeg } from './formats/jpeg.ts';
+import { png } from './formats/png.ts';
+import { sniffFormat } from './formats/sniff.ts';
+import { tiff } from './formats/tiff.ts';
+import { webp } from './formats/webp.ts';
+
+const FORMATS: Readonly<Record<ImageFormat, Format>> = { jpeg, png, webp, avif, tiff, gif, heif };
+
+/**
+ * Format, sides, depth, alpha, frames and orientation from the bytes alone; no pixel is decoded. The format is decided
+ * by content. Works on the first bytes of a file too, if they reach past the header (frames are then a lower bound).
+ * Errors: IMAGE_EMPTY, IMAGE_TRUNCATED, IMAGE_CORRUPT, IMAGE_UNSUPPORTED.
+ */
+export function probeImage(bytes: Uint8Array): Header {
+  return FORMATS[sniffFormat(bytes)].header(bytes);
+}
+
+/** Whether the file holds all that it announces: chunks, strips and items reach their ends, and the end is marked. */
+export function isComplete(bytes: Uint8Array, format: ImageFormat): boolean {
+  return FORMATS[format].complete(bytes);
+}
+
+/** Metadata as the file holds it. A file whose structure is damaged gives none. */
+export function readMetadata(bytes: Uint8Array, format: ImageFormat): Metadata {
+  try {
+    return FORMATS[format].metadata(bytes);
+  } catch {
+    return {};
+  }
+}
