@@ -6,7 +6,7 @@ export interface ClaimOptions {
   readonly prefix: string;
   /** How long a claim holds without being renewed. */
   readonly ttlMs: number;
-  /** Names this worker. One that comes back under the same name takes up its own claims at once. */
+  /** Names this worker, for people who look into a marker. */
   readonly owner: string;
   readonly now: () => number;
 }
@@ -54,7 +54,7 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
   if (found === undefined || found === 'changed') throw held(result, 100);
   const marker = await readMarker(found);
   const left = marker.expires - now();
-  if (left > 0 && marker.owner !== owner) throw held(result, left);
+  if (left > 0) throw held(result, left);
   const taken = await store.put(key, fresh(), { ...write, ifMatch: found.etag });
   if (typeof taken === 'string') throw held(result, ttlMs);
   return hold(taken.etag, true);

@@ -1,4 +1,7 @@
+export * from './backfill.ts';
 export * from './claim.ts';
+export * from './core-restorer.ts';
+export * from './enqueue-cloudflare.ts';
 export type * from './events/event.ts';
 export { bareEtag, decodeFormKey } from './events/event.ts';
 export { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';

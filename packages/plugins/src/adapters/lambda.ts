@@ -1,0 +1,61 @@
+import { ElfinError } from '@elfin/core';
+import type { Outcome } from '../outcome.ts';
+import type { Handled, Trigger } from '../trigger.ts';
+
+/** The part of Lambda's context that is used. */
+export interface LambdaContext {
+  getRemainingTimeInMillis(): number;
+}
+
+/**
+ * A handler for every way in which S3's events reach Lambda. SQS is answered message by message, which needs
+ * `ReportBatchItemFailures`; Batch Operations task by task; S3, SNS and EventBridge know only success or a thrown error,
+ * upon which they come again. Results go to storage, never into the reply: that is capped at 6 MB.
+ */
+export function createLambdaHandler(trigger: Trigger) {
+  return async (event: unknown, context: LambdaContext): Promise<unknown> => {
+    const handled = await trigger.handle(event, { remaining: () => context.getRemainingTimeInMillis() });
+    const failed = handled.filter(({ outcome }) => outcome.status === 'failed');
+    const answerable = handled.every(({ id }) => id !== undefined);
+    if (isBatchOperations(event) && answerable) return answerTasks(event, handled);
+    if (isSqs(event) && answerable) {
+      const ids = new Set(failed.map(({ id }) => id as string));
+      return { batchItemFailures: [...ids].map((itemIdentifier) => ({ itemIdentifier })) };
+    }
+    if (failed.length > 0) throw summary(failed, handled.length);
+    return { handled: handled.length };
+  };
+}
+
+type BatchEvent = { readonly invocationSchemaVersion: string; readonly invocationId?: string };
+
+const isBatchOperations = (event: unknown): event is BatchEvent =>
+  typeof event === 'object' && event !== null && 'invocationSchemaVersion' in event;
+
+const isSqs = (event: unknown) =>
+  (event as { Records?: { eventSource?: string }[] } | null)?.Records?.[0]?.eventSource === 'aws:sqs';
+
+function answerTasks(event: BatchEvent, handled: readonly Handled[]) {
+  const { invocationSchemaVersion, invocationId } = event;
+  const results = handled.map(({ id: taskId, outcome }) => {
+    return { taskId, resultCode: codeOf(outcome), resultString: wordOf(outcome) };
+  });
+  return { invocationSchemaVersion, invocationId, treatMissingKeysAs: 'PermanentFailure', results };
+}
+
+function codeOf(outcome: Outcome) {
+  if (!('error' in outcome)) return 'Succeeded';
+  return outcome.status === 'failed' && outcome.error.retry ? 'TemporaryFailure' : 'PermanentFailure';
+}
+
+function wordOf(outcome: Outcome) {
+  if ('error' in outcome) return `${outcome.error.code}: ${outcome.error.message}`;
+  return 'key' in outcome ? outcome.key : outcome.reason;
+}
+
+function summary(failed: readonly Handled[], all: number): ElfinError {
+  const { error } = failed[0]!.outcome as Extract<Outcome, { status: 'failed' }>;
+  const paths = failed.map(({ path }) => path);
+  const message = `${failed.length} of ${all} events failed, the first at ${paths[0]}: ${error.message}`;
+  return new ElfinError(error.code, message, { cause: error, data: { paths } });
+}

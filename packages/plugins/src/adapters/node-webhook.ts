@@ -1,0 +1,59 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { ElfinError } from '@elfin/core';
+import type { Journal } from '../journal.ts';
+import { chunksOf } from '../storage/storage.ts';
+
+export interface WebhookOptions {
+  /** Where events are kept until they are done. */
+  readonly journal: Journal;
+  /** Comes as `Authorization: Bearer …`, or as the last segment of the path from senders that can set no header (versitygw). */
+  readonly secret: string;
+  /** Largest body. Default 1 MiB: senders put one event, or a few, into one. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Takes events by HTTP: a fetch handler, to be served by any Node server. It answers 202 only when the event lies on the
+ * disk, since versitygw tells of an upload once and never again. Answers 401, 405, 413 and 400 (no JSON) leave it to the
+ * sender; 503 says that the journal could not be written.
+ */
+export function createWebhook({ journal, secret, maxBytes = 1024 * 1024 }: WebhookOptions) {
+  // Of characters that stand in a URL as they are: it may come as a segment of the path.
+  if (!/^[\w~.-]{16,}$/.test(secret)) {
+    throw new ElfinError(
+      'CONFIG_INVALID',
+      'The webhook needs a secret of at least 16 letters, digits, "-", "_", "." or "~".',
+    );
+  }
+  const expected = digest(secret);
+  const admits = (given: string | undefined) => given !== undefined && timingSafeEqual(digest(given), expected);
+
+  return async (request: Request): Promise<Response> => {
+    const last = new URL(request.url).pathname.split('/').at(-1);
+    const bearer = request.headers.get('authorization')?.replace(/^Bearer /i, '');
+    // Both are compared, each in constant time: how long it takes tells nothing of which was nearly right.
+    const admitted = [admits(bearer), admits(last)].some(Boolean);
+    if (!admitted) return problem(401, 'The shared secret is missing or wrong.');
+    if (request.method !== 'POST') return problem(405, 'Events are posted.', { allow: 'POST' });
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const part of request.body ? chunksOf(request.body) : []) {
+      length += part.byteLength;
+      if (length > maxBytes) return problem(413, `An event may take ${maxBytes} bytes.`);
+      parts.push(part);
+    }
+    try {
+      const event: unknown = JSON.parse(Buffer.concat(parts).toString('utf8'));
+      return await journal.append(event).then(
+        () => new Response(null, { status: 202 }),
+        () => problem(503, 'The event could not be written to the journal; send it again.'),
+      );
+    } catch {
+      return problem(400, 'The body is not JSON.');
+    }
+  };
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+const problem = (status: number, error: string, headers: Record<string, string> = {}) =>
+  Response.json({ error }, { status, headers });

@@ -1,0 +1,103 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { isElfinError, type ObjectStore } from '@elfin/core';
+import { serve } from '@hono/node-server';
+import { createWebhook } from './adapters/node-webhook.ts';
+import { type BackfillReport, backfill, restoreHere } from './backfill.ts';
+import { type Drain, startDrain } from './drain.ts';
+import { openJournal } from './journal.ts';
+import { pause } from './retry.ts';
+import type { Handled, Trigger } from './trigger.ts';
+
+export interface WatchOptions {
+  readonly trigger: Trigger;
+  /** Where events are kept until they are done. */
+  readonly journal: string;
+  readonly secret: string;
+  /** Default 0: any free one. */
+  readonly port?: number;
+  /** Default 127.0.0.1. */
+  readonly hostname?: string;
+  readonly maxBytes?: number;
+  readonly concurrency?: number;
+  /** Lists these at the start and every `everyMs`, and makes up for what no event told of. */
+  readonly reconcile?: {
+    readonly places: readonly { readonly bucket: string; readonly store: ObjectStore; readonly prefix?: string }[];
+    /** Default: at the start only. */
+    readonly everyMs?: number;
+  };
+  readonly onHandled?: (handled: readonly Handled[]) => void;
+  readonly onReconciled?: (bucket: string, report: BackfillReport) => void;
+  /** A reconciliation that failed; the next one comes all the same. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface Watch {
+  /** Where events are posted: append the secret, or send it as a bearer token. */
+  readonly url: string;
+  readonly port: number;
+  readonly drain: Drain;
+  /** Lists every place now; resolves when what was missing has been made. */
+  reconcile(): Promise<readonly BackfillReport[]>;
+  stop(): Promise<void>;
+}
+
+/**
+ * The webhook as a server: takes events of MinIO and versitygw, journals them, restores, and makes up for lost ones by
+ * listing. `GET /healthz` needs no secret.
+ *
+ * @throws CONFIG_INVALID, OUTPUT_UNWRITABLE, STORE_UNSUITABLE before anything listens.
+ */
+export async function startWatch(options: WatchOptions): Promise<Watch> {
+  const { trigger, reconcile: plan, onHandled, concurrency = 8, maxBytes } = options;
+  const journal = await openJournal(options.journal);
+  const webhook = createWebhook({ journal, secret: options.secret, ...(maxBytes !== undefined && { maxBytes }) });
+  await trigger.check((plan?.places ?? []).map(({ bucket }) => bucket));
+  const stopping = new AbortController();
+
+  const fetch = (request: Request): Response | Promise<Response> =>
+    request.method === 'GET' && new URL(request.url).pathname === '/healthz'
+      ? Response.json({ status: 'ok', counts: trigger.counts() })
+      : webhook(request);
+  const server = serve({ fetch, port: options.port ?? 0, hostname: options.hostname ?? '127.0.0.1' });
+  if (!server.listening) await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const drain = await startDrain({ journal, trigger, concurrency, ...(onHandled && { onHandled }) });
+
+  async function reconcile(): Promise<readonly BackfillReport[]> {
+    const reports: BackfillReport[] = [];
+    for (const place of plan?.places ?? []) {
+      const report = await backfill({
+        ...place,
+        rules: trigger.rules,
+        sink: restoreHere(trigger, concurrency),
+        signal: stopping.signal,
+      });
+      options.onReconciled?.(place.bucket, report);
+      reports.push(report);
+    }
+    return reports;
+  }
+  const reconciling = (async () => {
+    while (plan && !stopping.signal.aborted) {
+      await reconcile().catch((error: unknown) => {
+        if (!(isElfinError(error) && error.code === 'ABORTED')) options.onError?.(error);
+      });
+      if (plan.everyMs === undefined) return;
+      await pause(plan.everyMs, stopping.signal);
+    }
+  })();
+
+  return {
+    url: `http://${options.hostname ?? '127.0.0.1'}:${port}/events`,
+    port,
+    drain,
+    reconcile,
+    async stop() {
+      stopping.abort();
+      server.close();
+      if ('closeAllConnections' in server) server.closeAllConnections();
+      await Promise.all([drain.stop(), reconciling]);
+    },
+  };
+}
