@@ -12,6 +12,7 @@ export const ERRORS = {
   IMAGE_ANIMATED: { fault: 'input', retry: false },
   IMAGE_TOO_MANY_BYTES: { fault: 'input', retry: false },
   IMAGE_TOO_MANY_PIXELS: { fault: 'input', retry: false },
+  BODY_TIMEOUT: { fault: 'input', retry: true },
   OPTION_INVALID: { fault: 'input', retry: false },
   INPUT_UNREADABLE: { fault: 'input', retry: false },
   OUTPUT_EXISTS: { fault: 'input', retry: false },

@@ -1,4 +1,5 @@
 export * from './errors.ts';
+export * from './graph/summary.ts';
 export type * from './image/codec.ts';
 export { DEFAULT_LIMITS } from './image/codec.ts';
 export * from './image/fit.ts';
@@ -18,6 +19,7 @@ export { TASKS } from './model/models.ts';
 export type { ElfChoice } from './model/presets.ts';
 export { CONFIGS } from './model/presets.ts';
 export type { StatisticSlot } from './model/statistics.ts';
+export { createModelRef } from './model-ref.ts';
 export type * from './object-store.ts';
 export * from './protocol/status.ts';
 export type { EncodedInput } from './restore/input.ts';

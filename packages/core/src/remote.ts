@@ -4,3 +4,4 @@ export * from './protocol/open-inference.ts';
 export * from './protocol/read-bounded.ts';
 export type { Endpoints, EndpointsOptions } from './runtime/remote/endpoints.ts';
 export * from './runtime/remote.ts';
+export * from './protocol/triton.ts';

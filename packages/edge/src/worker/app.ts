@@ -95,29 +95,29 @@ export function createWorker(options: WorkerOptions): Worker {
   let draining = false;
 
   async function readBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-    const claimed = Number(request.headers.get('content-length') ?? limit);
-    const reserved = Math.min(Number.isFinite(claimed) ? claimed : limit, limit);
     const tooLong = new ElfinError('IMAGE_TOO_MANY_BYTES', `The body has more than the ${limit} bytes allowed.`);
-    if (claimed > limit) throw tooLong;
-    if (reading + reserved > maxBytes)
-      throw new ElfinError('REMOTE_BUSY', 'Too many bodies are being read; try again in 1 s or elsewhere.', {
-        data: { retryAfter: 1 },
-      });
-    reading += reserved;
-    const clock = AbortSignal.timeout(bodyMs);
+    if (Number(request.headers.get('content-length')) > limit) throw tooLong;
+    let taken = 0;
+    const take = (length: number) => {
+      if (reading + length > maxBytes)
+        throw new ElfinError('REMOTE_BUSY', 'Too many bodies are being read; try again in 1 s or elsewhere.', {
+          data: { retryAfter: 1 },
+        });
+      reading += length;
+      taken += length;
+    };
+    let clock: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new ElfinError('BODY_TIMEOUT', `The body did not arrive within ${bodyMs} ms.`);
+      clock = setTimeout(() => reject(error), bodyMs);
+    });
     try {
-      const late = new Promise<never>((_, reject) =>
-        clock.addEventListener(
-          'abort',
-          () => reject(new ElfinError('OPTION_INVALID', `The body did not arrive within ${bodyMs} ms.`)),
-          { once: true },
-        ),
-      );
-      const bytes = await Promise.race([readBounded(request.body, limit), late]);
+      const bytes = await Promise.race([readBounded(request.body, limit, take), late]);
       if (!bytes) throw tooLong;
       return bytes;
     } finally {
-      reading -= reserved;
+      clearTimeout(clock);
+      reading -= taken;
     }
   }
 
