@@ -237,7 +237,7 @@ describe('memory', () => {
           rows += height;
         },
       };
-      const tiling = { mode, tile: 128, overlap: 32 } as const;
+      const tiling = { mode, tile: 128, overlap: 32, thumbnail: 128 } as const;
       await runTiles({ source, sink, open, crop: 128, layout: identityLayout, tiling, strength: 0.5, concurrency: 2 });
       expect(rows).toBe(height);
       expect(log.mostRunning).toBe(2);

@@ -28,7 +28,8 @@ export function createOutput({ source, sink, plan, strength, resume, signal }: O
       const count = rows.length / width / 3;
       if (strength < 1) {
         const before = await source.read(0, y, width, count, signal);
-        for (let i = 0; i < rows.length; i++) rows[i] = strength * rows[i]! + (1 - strength) * (before[i]! / most);
+        for (let i = 0; i < rows.length; i++)
+          rows[i] = strength * clamp(rows[i]!) + (1 - strength) * (before[i]! / most);
       }
       await sink.write(0, y, width, count, quantise(rows, source.bitDepth));
     },
@@ -70,6 +71,11 @@ export function degradation(
     }
   }
   return out;
+}
+
+/** What is mixed is the result as it would be shown; NaN stays NaN. */
+function clamp(value: number): number {
+  return Math.min(1, Math.max(0, value));
 }
 
 function quantise(rows: Float32Array, bitDepth: 8 | 16): Samples {

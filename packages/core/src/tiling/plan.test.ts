@@ -143,10 +143,11 @@ describe('planTiles', () => {
     [{ overlap: 20 }, 'OPTION_INVALID'],
     [{ mode: 'tiles' as 'local' }, 'OPTION_INVALID'],
     [{ memory: 0 }, 'OPTION_INVALID'],
+    [{ mode: 'global', thumbnail: 0 }, 'OPTION_INVALID'],
   ])('refuses %o', (wrong, code) => {
-    expect(() => planTiles({ width: 100, height: 100, crop: 128, mode: 'local', ...wrong })).toThrow(
-      expect.objectContaining({ code }),
-    );
+    expect(() =>
+      planTiles({ width: 100, height: 100, crop: 128, mode: 'local' as const, ...wrong } as PlanInput),
+    ).toThrow(expect.objectContaining({ code }));
   });
 });
 

@@ -18,6 +18,8 @@ export interface TilingOptions {
   readonly overlap?: number;
   /** `global`: sweeps over all tiles that gather statistics, before the one that makes the output. 0…8. */
   readonly passes?: number;
+  /** `global`: longest side of the small picture that the first statistics come from; at most 512 by default. */
+  readonly thumbnail?: number;
   /** One window shape whatever the image's size (small images are mirrored up to it): for batching, graph capture. */
   readonly uniform?: boolean;
   /** Bytes that the runtime may take for the tiles in flight, unless `tile` is given. */
@@ -101,7 +103,7 @@ export function planTiles(input: PlanInput): Plan {
   const common = { width, height, padded, columns, rows, overlap, uniform, tiles };
   const window = { width: columns.window, height: rows.window };
   if (mode !== 'global') return { mode, ...common, window, passes: 0, steps: tiles };
-  const scale = Math.min(1, Math.min(LARGEST_THUMBNAIL, tile) / Math.max(width, height));
+  const scale = Math.min(1, largestThumbnail(input) / Math.max(width, height));
   const thumbnail = {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
@@ -121,7 +123,7 @@ export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
   const tile = Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side / 2));
   const mode = plan.mode === 'whole' ? TILED : plan.mode;
   const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile, input.crop), floorTo(32, tile / 2));
-  return planTiles({ ...input, mode, tile, overlap });
+  return planTiles({ ...input, mode, tile, overlap, thumbnail: Math.min(tile, largestThumbnail(input)) });
 }
 
 function chooseMode(input: PlanInput): Plan['mode'] {
@@ -148,6 +150,14 @@ function defaultTile(mode: Plan['mode'], input: PlanInput): number {
 function defaultOverlap(mode: Plan['mode'], tile: number, crop: number): number {
   const wanted = mode === 'local' ? ceilToMultiple(crop / 2) : 2 * DEFAULT_HALO;
   return floorTo(32, Math.min(wanted, tile / 2));
+}
+
+// Whoever chose the tiles has not chosen the thumbnail: it is as large as is allowed, since the first sweep leans on it.
+function largestThumbnail({ thumbnail, ...input }: PlanInput): number {
+  if (thumbnail !== undefined && !(Number.isInteger(thumbnail) && thumbnail >= 1)) {
+    throw new ElfinError('OPTION_INVALID', `A thumbnail's side must be a whole number from 1 up, not ${thumbnail}.`);
+  }
+  return thumbnail ?? Math.min(LARGEST_THUMBNAIL, budgetSide(input));
 }
 
 function floorTo(multiple: number, value: number): number {
