@@ -47,6 +47,7 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
   const emit = createEmitter();
   const queue = pLimit(1);
   const shared = new Map<string, { readonly session: Promise<Session>; users: number }>();
+  let closing = 0;
   // A provider that failed once is not tried again for every model.
   const failed = new Map<string, string>();
   const failures = () => [...failed].map(([provider, reason]) => ({ provider, reason }));
@@ -80,8 +81,10 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
     const entry = shared.get(key);
     if (!entry || --entry.users > 0) return;
     shared.delete(key);
-    await (await entry.session).dispose();
-    if (shared.size === 0) await idle?.();
+    closing++;
+    await entry.session.then((session) => session.dispose()).finally(() => closing--);
+    // Nothing may be on its way to the thread when it is ended.
+    if (shared.size === 0 && closing === 0) await idle?.();
   }
 
   const runtime: LocalRuntime = {
