@@ -72,6 +72,26 @@ test('slopes that elf stores and never reads may be missing', async () => {
   expect((await importCheckpoint(writeSafetensors(state), { preset: 'elf', task: 'derain' })).keys).toBe(609);
 });
 
+test('a preset is recognised by its keys, a task by the file’s own word', async () => {
+  const bytes = writeSafetensors(weightsOf('alformer'), { metadata: { task: 'lowlight' } });
+  expect((await importCheckpoint(bytes, {})).manifest).toMatchObject({ preset: 'alformer', task: 'lowlight' });
+  const silent = writeSafetensors(light);
+  await expect(importCheckpoint(silent, {})).rejects.toMatchObject({
+    code: 'OPTION_INVALID',
+    message: expect.stringMatching(/Name the task/),
+  });
+});
+
+test('keys that two presets share need a word', async () => {
+  const state = weightsOf('elf');
+  await expect(importCheckpoint(writeSafetensors(state), { task: 'derain' })).rejects.toMatchObject({
+    code: 'WEIGHTS_MISMATCH',
+    message: expect.stringMatching(/has the keys of elf and of elf-prelu\. Name the preset/),
+  });
+  const told = writeSafetensors(state, { metadata: { preset: 'elf-prelu' } });
+  expect((await importCheckpoint(told, { task: 'derain' })).manifest.preset).toBe('elf-prelu');
+});
+
 test('float16 stays float16 unless asked, and options land in the manifest', async () => {
   const half = writeSafetensors(light, { dtype: 'F16' });
   const options = {

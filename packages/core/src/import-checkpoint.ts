@@ -3,21 +3,24 @@ import { parametersOf, presetParameters } from './model/describe.ts';
 import {
   type DataSource,
   type Manifest,
+  PRESETS,
   type PresetName,
   parseManifest,
   type Score,
   type StorageDtype,
 } from './model/manifest.ts';
-import type { Task } from './model/models.ts';
+import { TASKS, type Task } from './model/models.ts';
 import { configOf } from './model/presets.ts';
 import { sha256 } from './result-key.ts';
 import { looksLikeSafetensors, readSafetensors, type WeightsFile, writeSafetensors } from './weights/safetensors.ts';
-import { loadStateDict, type StateDict } from './weights/state-dict.ts';
+import { fits, loadStateDict, type StateDict } from './weights/state-dict.ts';
 import { looksLikeZip, readTorch } from './weights/torch.ts';
 
 export interface ImportOptions {
-  readonly preset: PresetName;
-  readonly task: Task;
+  /** Default: the one whose keys the file has; `elf` and `elf-prelu` may have the same. */
+  readonly preset?: PresetName;
+  /** Default: the file's own word. */
+  readonly task?: Task;
   /** Default `imported`. */
   readonly variant?: string;
   /** Side of the last training phase's crops. Default: the file's own word, else 256, the authors' recipe. */
@@ -49,16 +52,10 @@ export interface ImportedModel {
  * {@link loadStateDict} say; MANIFEST_INVALID for options that a manifest cannot hold
  */
 export async function importCheckpoint(bytes: Uint8Array, options: ImportOptions): Promise<ImportedModel> {
-  const {
-    preset,
-    task,
-    variant = 'imported',
-    licence = 'unknown',
-    data = [],
-    scores = [],
-    where = 'the checkpoint',
-  } = options;
+  const { variant = 'imported', licence = 'unknown', data = [], scores = [], where = 'the checkpoint' } = options;
   const file = readWeights(bytes, where);
+  const preset = options.preset ?? recognise(file, where);
+  const task = options.task ?? ownTask(file, where);
   const expected = parametersOf(configOf(preset));
   const state = loadStateDict(file, expected, { where, network: preset, others: presetParameters });
   const dtype = options.dtype ?? storedType(state);
@@ -82,6 +79,24 @@ export function readWeights(
   if (bytes.length === 0) throw new ElfinError('WEIGHTS_CORRUPT', `Cannot read weights: ${where} is empty.`);
   if (!looksLikeZip(bytes) && looksLikeSafetensors(bytes)) return { ...readSafetensors(bytes, where), path: [] };
   return readTorch(bytes, where);
+}
+
+function recognise(file: WeightsFile, where: string): PresetName {
+  const fitting = presetParameters().flatMap(([name, expected]) => (fits(file, expected) ? [name] : []));
+  const own = fitting.find((name) => name === file.metadata.preset);
+  const chosen = own ?? (fitting.length === 1 ? fitting[0] : undefined);
+  if (chosen) return chosen;
+  const found = fitting.length === 0 ? 'has the keys of no preset' : `has the keys of ${fitting.join(' and of ')}`;
+  throw new ElfinError(
+    'WEIGHTS_MISMATCH',
+    `Cannot load weights: ${where} ${found}. Name the preset: ${PRESETS.join(', ')}.`,
+  );
+}
+
+function ownTask({ metadata }: WeightsFile, where: string): Task {
+  const task = TASKS.find((name) => name === metadata.task);
+  if (task) return task;
+  throw new ElfinError('OPTION_INVALID', `${where} does not say what it restores. Name the task: ${TASKS.join(', ')}.`);
 }
 
 /** float16 where every tensor was. bfloat16 reaches further than float16 does, so it goes to float32. */

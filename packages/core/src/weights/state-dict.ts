@@ -56,9 +56,7 @@ export function loadStateDict(
   const complete = fillShared(state, expected);
   const difference = compareKeys(complete, expected, other);
   if (count(difference) > 0) {
-    const fitting = [...(others?.() ?? [])].find(
-      ([, keys]) => count(compareKeys(fillShared(state, keys), keys, other)) === 0,
-    );
+    const fitting = [...(others?.() ?? [])].find(([, keys]) => fits({ state, other }, keys));
     throw mismatch(difference, where, network, fitting?.[0]);
   }
   const conflicts = findConflicts(complete, expected);
@@ -73,6 +71,11 @@ export function loadStateDict(
   );
   checkFinite(loaded, where);
   return loaded;
+}
+
+/** Whether a file's keys and shapes are a network's, by the rules of {@link loadStateDict}. */
+export function fits({ state: stored, other }: StoredWeights, expected: readonly ExpectedParameter[]): boolean {
+  return count(compareKeys(fillShared(stripPrefixes(stored), expected), expected, other)) === 0;
 }
 
 function count({ missing, unexpected, misshaped }: KeyDifference): number {
