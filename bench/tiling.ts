@@ -5,11 +5,10 @@
  *   node --conditions=@elfin/source bench/tiling.ts --photos DIR --weights FILE [--preset elf-lw] [--crop 128]
  *     [--limit 10] [--scale 1] [--density 5000] [--size 1] [--only NAME,…] [--pictures DIR] [--json FILE]
  */
-import { createHash } from 'node:crypto';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Manifest, ModelRef, PixelImage, PresetName, SessionOptions } from '@elfin/core';
+import type { PixelImage, PresetName, SessionOptions } from '@elfin/core';
 import sharp from 'sharp';
 import { describeElf } from '../packages/core/src/model/describe.ts';
 import { createNodeRuntime } from '../packages/core/src/runtime/node.ts';
@@ -18,6 +17,7 @@ import { imageSink, imageSource } from '../packages/core/src/tiling/pixels.ts';
 import type { Plan, TilingOptions } from '../packages/core/src/tiling/plan.ts';
 import { runTiles } from '../packages/core/src/tiling/run.ts';
 import { addRain } from './rain.ts';
+import { readModel, readPhoto } from './tiling-setup.ts';
 
 const { values: args } = parseArgs({
   options: {
@@ -124,35 +124,6 @@ for (const session of held) await session.dispose();
 await runtime.dispose();
 if (args.json) await writeFile(args.json, `${JSON.stringify(rows, undefined, 1)}\n`);
 process.stdout.write(table(rows));
-
-async function readModel(path: string, preset: PresetName, crop: number): Promise<ModelRef> {
-  const bytes = new Uint8Array(await readFile(path));
-  const digest = createHash('sha256').update(bytes).digest('hex');
-  const manifest: Manifest = {
-    format: 1,
-    preset,
-    task: 'derain',
-    variant: 'bench',
-    crop,
-    sha256: digest,
-    dtype: 'float32',
-    licence: 'MIT',
-    data: [],
-    scores: [],
-  };
-  return { name: `derain-lw-bench-${digest.slice(0, 12)}`, digest, manifest, bytes: async () => bytes };
-}
-
-async function readPhoto(path: string, scale: number): Promise<PixelImage> {
-  const { width, height } = await sharp(path).metadata();
-  const { data, info } = await sharp(path)
-    .resize(Math.round(width * scale), Math.round(height * scale), { kernel: 'lanczos3' })
-    .removeAlpha()
-    .toColourspace('srgb')
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, channels: 3, data: new Uint8Array(data) };
-}
 
 async function savePicture({ width, height, data }: PixelImage, path: string): Promise<void> {
   await sharp(data as Uint8Array, { raw: { width, height, channels: 3 } })

@@ -26,6 +26,10 @@ function prepare(tiling: TilingOptions, before?: IdentityOptions['before'], more
   return { job: { ...job, ...more }, sink, prior, log };
 }
 
+// toEqual walks large arrays element by element.
+const same = (a: PixelImage, b: PixelImage) => Buffer.compare(bytes(a), bytes(b)) === 0;
+const bytes = ({ data }: PixelImage) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+
 const outOfMemory = () => new ElfinError('OUT_OF_MEMORY', 'The tensor arena is full.');
 
 describe('when the runtime runs out of memory', () => {
@@ -49,10 +53,9 @@ describe('when the runtime runs out of memory', () => {
           const tiling = { mode, tile: 256, overlap: 64, passes: 1 };
           const { job, sink, prior, log } = prepare(tiling, before, more);
           const { halvings, plan } = await runTiles(job);
-          expect(sink.image).toEqual(image);
-          for (const [i, value] of prior.image.data.entries()) {
-            expect(Math.abs(value - untouched.prior.image.data[i]!)).toBeLessThanOrEqual(1);
-          }
+          expect(same(sink.image, image)).toBe(true);
+          const apart = prior.image.data.map((value, i) => Math.abs(value - untouched.prior.image.data[i]!));
+          expect(apart.every((difference) => difference <= 1)).toBe(true);
           expect(plan.window.width).toBe(plan.columns.starts.length > 1 ? plan.window.width : 304);
           expect(halvings).toBeLessThanOrEqual(2);
           expect(log.alive).toBe(0);
@@ -126,7 +129,7 @@ describe('when the runtime runs out of memory', () => {
     const { plan, halvings } = await runTiles(job);
     expect(plan.mode).not.toBe('whole');
     expect(halvings).toBeGreaterThan(0);
-    expect(sink.image).toEqual(image);
+    expect(same(sink.image, image)).toBe(true);
   });
 
   it("does not take a sink's lack of memory for the runtime's", async () => {

@@ -68,7 +68,7 @@ const TILED = 'global';
 const SMALLEST_TILE = 64;
 const LARGEST_TILE = 1024;
 const LARGEST_THUMBNAIL = 512;
-const DEFAULT_HALO = 64;
+const DEFAULT_HALO = 48;
 
 /** Plans the work. Errors: IMAGE_EMPTY, OPTION_INVALID. */
 export function planTiles(input: PlanInput): Plan {
