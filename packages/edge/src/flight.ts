@@ -2,7 +2,7 @@ import { ElfinError } from '@elfin/core';
 import { asElfinError } from './errors.ts';
 import { type Claim, isClaim, isFinal, type JobRecord, type Jobs, recordError } from './jobs.ts';
 
-export interface FlightOptions<T> {
+export interface FlightOptions {
   readonly jobs: Jobs;
   /**
    * Whether requests of this process may share one promise. In workerd they may not: I/O belongs to the request that
@@ -13,8 +13,6 @@ export interface FlightOptions<T> {
   readonly poll?: readonly [number, number];
   /** Told of work that outlives its request, so that a shutdown can wait for it. */
   readonly track?: (work: Promise<unknown>) => void;
-  /** Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. */
-  readonly collect: (id: string) => Promise<T | undefined>;
 }
 
 export interface FlightRequest<T> {
@@ -22,25 +20,34 @@ export interface FlightRequest<T> {
   readonly location: string;
   /** Runs once for all who wait. Its result is shared as it is. */
   readonly work: (claim: Claim) => Promise<T>;
+  /** Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. */
+  readonly collect: () => Promise<T | undefined>;
   /** A queue's consumer, which may take what is queued. */
   readonly queued?: boolean;
   /** Ends the waiting, and where nothing is shared the work itself. */
   readonly signal?: AbortSignal;
+  /** Once it fires, the work is left to a queue's consumer: at the next chance its record becomes `queued`. */
+  readonly handover?: AbortSignal;
 }
 
 /**
  * Single flight: of all requests for one thing one does the work, in this process and across all that share the job
  * store. The others get its result or its error.
  */
-export function createFlight<T>(options: FlightOptions<T>) {
-  const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track, collect } = options;
+export function createFlight<T>(options: FlightOptions) {
+  const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track } = options;
   const flights = new Map<string, Promise<T>>();
 
-  async function lead(claim: Claim, work: FlightRequest<T>['work']): Promise<T> {
+  async function lead(claim: Claim, { work, handover }: FlightRequest<T>): Promise<T> {
     let result: T;
     try {
+      if (handover?.aborted) throw handover.reason;
       result = await work(claim);
     } catch (thrown) {
+      if (handover?.aborted && !claim.signal.aborted) {
+        await claim.end('queued');
+        throw new ElfinError('PENDING', 'The work was left to the queue.', { data: { queued: true } });
+      }
       const error = claim.signal.aborted ? asElfinError(claim.signal.reason) : asElfinError(thrown);
       await claim.end(error.code === 'JOB_CANCELLED' ? 'cancelled' : 'failed', error).catch(() => undefined);
       throw error;
@@ -66,11 +73,11 @@ export function createFlight<T>(options: FlightOptions<T>) {
   }
 
   async function run(request: FlightRequest<T>): Promise<T> {
-    const { id, location, work, queued = false, signal } = request;
+    const { id, location, collect, queued = false, signal } = request;
     let wait = shortest;
     for (let seen: JobRecord | undefined; ; ) {
       const outcome = await jobs.claim(id, location, { queued });
-      if (isClaim(outcome)) return lead(outcome, work);
+      if (isClaim(outcome)) return lead(outcome, request);
       seen = outcome;
       // Somebody else has it: look again, ever more seldom, and never in step with the other waiters.
       while (!isFinal(seen.state)) {
@@ -82,7 +89,7 @@ export function createFlight<T>(options: FlightOptions<T>) {
         // A holder that died leaves an expired lease; `claim` takes it over.
       }
       if (seen.state === 'failed' || seen.state === 'cancelled') throw recordError(seen);
-      const found = seen.state === 'done' ? await collect(id) : undefined;
+      const found = seen.state === 'done' ? await collect() : undefined;
       if (found !== undefined) return found;
     }
   }

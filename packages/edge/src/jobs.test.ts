@@ -95,7 +95,6 @@ describe('single flight', () => {
   const flightOver = (root: string, options = {}) =>
     createFlight<string>({
       jobs: createJobs({ store: createFolderStore({ root }) }),
-      collect: async (id) => results.get(id),
       ...options,
     });
 
@@ -110,7 +109,9 @@ describe('single flight', () => {
     };
     const flights = Array.from({ length: 4 }, () => flightOver(folder));
     const all = await Promise.all(
-      Array.from({ length: 1000 }, (_, i) => flights[i % 4]?.join({ id: 'a', location: '/', work })),
+      Array.from({ length: 1000 }, (_, i) =>
+        flights[i % 4]?.join({ id: 'a', location: '/', collect: async () => results.get('a'), work }),
+      ),
     );
     expect(new Set(all)).toEqual(new Set(['result']));
     expect(runs).toBe(1);
@@ -126,11 +127,15 @@ describe('single flight', () => {
     };
     const flights = [flightOver(folder), flightOver(folder)];
     const all = await Promise.allSettled(
-      Array.from({ length: 20 }, (_, i) => flights[i % 2]?.join({ id: 'b', location: '/', work: failing })),
+      Array.from({ length: 20 }, (_, i) =>
+        flights[i % 2]?.join({ id: 'b', location: '/', collect: async () => results.get('b'), work: failing }),
+      ),
     );
     expect(all.every((one) => one.status === 'rejected' && one.reason.code === 'SOURCE_MISSING')).toBe(true);
     expect(runs).toBe(1);
-    await expect(flights[0]?.join({ id: 'b', location: '/', work: async () => 'now' })).resolves.toBe('now');
+    await expect(
+      flights[0]?.join({ id: 'b', location: '/', collect: async () => results.get('b'), work: async () => 'now' }),
+    ).resolves.toBe('now');
   });
 
   test('where promises cannot be shared the record alone keeps it single, and a waiter can leave', async () => {
@@ -144,9 +149,17 @@ describe('single flight', () => {
       return 'result';
     };
     const leaving = new AbortController();
-    const all = Array.from({ length: 5 }, () => flight.join({ id: 'c', location: '/', work }));
+    const all = Array.from({ length: 5 }, () =>
+      flight.join({ id: 'c', location: '/', collect: async () => results.get('c'), work }),
+    );
     await sleep(30);
-    const left = flight.join({ id: 'c', location: '/', work, signal: leaving.signal });
+    const left = flight.join({
+      id: 'c',
+      location: '/',
+      collect: async () => results.get('c'),
+      work,
+      signal: leaving.signal,
+    });
     leaving.abort(new ElfinError('DEADLINE_EXCEEDED', 'Late.'));
     await expect(left).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     expect(new Set(await Promise.all(all))).toEqual(new Set(['result']));

@@ -126,7 +126,14 @@ test('a result whose bytes were damaged in the store does not exist', async () =
   });
   const { metadata } = (await store.head('result/k')) as { metadata: Record<string, string> };
   await store.put('result/k', bytes('abd'), { type: 'image/png', metadata });
-  expect(await createResultStore(store).getResult('k')).toBeUndefined();
+  const results = createResultStore(store);
+  expect(await results.getResult('k')).toBeUndefined();
+  await results.putResult('k', { bytes: bytes('abc'), type: 'image/png', info: { input: side, output: side } });
+  expect(new TextDecoder().decode((await results.getResult('k'))?.bytes)).toBe('abc');
+  expect(
+    (await results.putResult('k', { bytes: bytes('xyz'), type: 'image/png', info: { input: side, output: side } }))
+      .bytes,
+  ).toEqual(bytes('abc'));
 });
 
 test('the probe refuses a store that overwrites', async () => {

@@ -30,7 +30,8 @@ export interface ResultStore {
   putRef(name: RefName, ref: Ref): Promise<void>;
   /** Undefined where nothing is, or where what is there is not what was put. */
   getResult(key: string): Promise<StoredResult | undefined>;
-  putResult(key: string, result: StoredResult): Promise<void>;
+  /** Keeps a result and resolves to what is kept: another process may have been first with other bytes of the same picture. */
+  putResult(key: string, result: StoredResult): Promise<StoredResult>;
   /**
    * Forgets refs, so that the next request asks the source; results that no ref leads to any more leave with the store's
    * own limits. Resolves to the number of refs forgotten.
@@ -81,7 +82,19 @@ export function createResultStore(store: ObjectStore): ResultStore {
     return count;
   }
 
+  async function getResult(key: string): Promise<StoredResult | undefined> {
+    const object = await read(`result/${key}`);
+    const { sha256: expected, info } = object?.metadata ?? {};
+    if (!object || !expected || !info || (await sha256(object.bytes)) !== expected) return undefined;
+    return {
+      bytes: object.bytes,
+      type: object.type ?? 'application/octet-stream',
+      info: JSON.parse(info) as ResultInfo,
+    };
+  }
+
   return {
+    getResult,
     async getRef(name) {
       const object = await read(await refKey(name));
       const ref = object && parseRef(object.bytes);
@@ -90,20 +103,16 @@ export function createResultStore(store: ObjectStore): ResultStore {
     async putRef(name, ref) {
       await store.put(await refKey(name), encoder.encode(JSON.stringify(ref)), { type: 'application/json' });
     },
-    async getResult(key) {
-      const object = await read(`result/${key}`);
-      const { sha256: expected, info } = object?.metadata ?? {};
-      if (!object || !expected || !info || (await sha256(object.bytes)) !== expected) return undefined;
-      return {
-        bytes: object.bytes,
-        type: object.type ?? 'application/octet-stream',
-        info: JSON.parse(info) as ResultInfo,
-      };
-    },
-    async putResult(key, { bytes, type, info }) {
-      const metadata = { sha256: await sha256(bytes), info: JSON.stringify(info) };
-      // Content-addressed: whoever was first has written the same.
-      await store.put(`result/${key}`, bytes, { type, metadata, ifAbsent: true });
+    async putResult(key, result) {
+      const { bytes, type, info } = result;
+      const options = { type, metadata: { sha256: await sha256(bytes), info: JSON.stringify(info) } };
+      const written = await store.put(`result/${key}`, bytes, { ...options, ifAbsent: true });
+      if (written !== 'exists') return result;
+      const present = await getResult(key);
+      if (present) return present;
+      // What is there is damaged: it would otherwise be made anew for ever.
+      await store.put(`result/${key}`, bytes, options);
+      return result;
     },
     async purge(what) {
       if ('source' in what)

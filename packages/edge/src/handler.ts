@@ -1,0 +1,259 @@
+import { ElfinError, sha256 } from '@elfin/core';
+import { type AnswerContext, answerAccepted, answerError, answerFinished, answerInterim } from './answer.ts';
+import { asElfinError } from './errors.ts';
+import { type createFlight, deadlineSignal, within } from './flight.ts';
+import type { RateLimit } from './gate.ts';
+import type { CacheState } from './headers.ts';
+import type { Metrics } from './metrics.ts';
+import { acceptBucket, parsePrefer } from './negotiate.ts';
+import type { Finished, Interim, Pipeline } from './pipeline.ts';
+import { parseCredentials, type Signer } from './sign.ts';
+import { HOP_HEADER } from './source/http.ts';
+import { continueTrace } from './trace.ts';
+import { type Plan, type Presets, planTransform } from './transform.ts';
+import type { UnsignedGate } from './unsigned.ts';
+import { parseTransform, type Transform } from './url.ts';
+
+/** Work for a queue's consumer; at most some kilobytes, since it names the image and does not carry it. */
+export interface QueueMessage {
+  readonly v: 1;
+  readonly id: string;
+  /** Canonical source, options and variant: what is to be made. */
+  readonly plan: Plan;
+  /** Where the result will be fetched. */
+  readonly location: string;
+}
+
+/**
+ * What becomes of work that takes longer than its request may: `process`, it goes on here (Node). `queue`, it is handed to
+ * a consumer (Cloudflare Queues, SQS), since an isolate's work ends with its response. `none`: the request waits for it.
+ */
+export type Background =
+  | { readonly kind: 'process' | 'none' }
+  | { readonly kind: 'queue'; readonly send: (message: QueueMessage) => Promise<void> };
+
+export interface HandlerOptions {
+  readonly prefix: string;
+  readonly signer?: Signer;
+  /** Unsigned URLs are answered, whatever they ask: for development. */
+  readonly unsafe: boolean;
+  readonly unsigned?: UnsignedGate;
+  readonly presets: Presets;
+  readonly maxSide: number;
+  readonly pipeline: Pipeline;
+  readonly flight: ReturnType<typeof createFlight<Finished | Interim>>;
+  readonly background: Background;
+  readonly rate?: RateLimit;
+  readonly sourceTtl: number;
+  /** Milliseconds. */
+  readonly syncWait: number;
+  readonly deadline: number;
+  readonly jobDeadline: number;
+  readonly metrics: Metrics;
+  readonly draining: () => boolean;
+}
+
+export interface Handler {
+  /** Answers one transform request; `base` is what stands before `<prefix>/` in its path. Never throws. */
+  answer(request: Request, base: string): Promise<Response>;
+  /** Does queued work. Errors: what the work throws; input errors are final and not thrown. */
+  consume(message: QueueMessage): Promise<void>;
+}
+
+/** The one place where a request's steps follow each other. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { prefix, signer, pipeline, flight, background, metrics, sourceTtl } = options;
+
+  const jobId = (plan: Plan) => {
+    const name = `${plan.source}\n${plan.path}\n${plan.variant}`;
+    // A job's id leads to a signed URL, so it must not be guessable from the unsigned one.
+    return signer ? signer.name(name) : sha256(new TextEncoder().encode(name)).then((hex) => hex.slice(0, 22));
+  };
+
+  async function authorise(transform: Transform, search: string): Promise<{ exp?: number; tenant: string }> {
+    const credentials = parseCredentials(search);
+    if (credentials.sig === undefined) {
+      if (options.unsafe || options.unsigned?.(transform)) return { tenant: 'unsigned' };
+      throw new ElfinError('SIGNATURE_INVALID', 'The URL is not signed; ask the site for a signed one.');
+    }
+    if (!signer) throw new ElfinError('SIGNATURE_INVALID', 'This server has no keys, so no signature is valid here.');
+    const { exp, kid } = await signer.verify(transform, credentials);
+    return { tenant: kid, ...(exp === undefined ? {} : { exp }) };
+  }
+
+  function start(
+    plan: Plan,
+    job: { id: string; location: string; queued?: boolean },
+    traceparent: string,
+    spans: Map<string, number>,
+    signals: { handover?: AbortSignal; signal?: AbortSignal } = {},
+  ) {
+    const limit = options.background.kind === 'process' || job.queued ? options.jobDeadline : options.deadline;
+    return flight.join({
+      ...job,
+      ...signals,
+      collect: () => pipeline.collect(plan),
+      work: (claim) => {
+        const signal = deadlineSignal(limit, signals.handover, signals.signal);
+        return pipeline.run(plan, claim, { signal, deadline: Date.now() + limit, traceparent, spans });
+      },
+    });
+  }
+
+  /** Milliseconds that this request waits for the result. */
+  function patience(plan: Plan, prefer: ReturnType<typeof parsePrefer>): number {
+    if (background.kind === 'none') return options.deadline;
+    if (prefer.async) return 0;
+    if (prefer.wait !== undefined) return Math.min(prefer.wait * 1000, options.deadline);
+    return plan.pending === 'wait' ? options.deadline : options.syncWait;
+  }
+
+  async function pending(
+    plan: Plan,
+    id: string,
+    base: string,
+    context: AnswerContext,
+    traceparent: string,
+    prefer: ReturnType<typeof parsePrefer>,
+  ): Promise<Response> {
+    if (prefer.async) return answerAccepted(id, base, 'respond-async');
+    if (plan.pending === '202') return answerAccepted(id, base);
+    if (plan.pending === 'wait' && prefer.wait === undefined) {
+      throw new ElfinError('DEADLINE_EXCEEDED', 'The work takes longer than a request may wait.');
+    }
+    const locked = new ElfinError('PENDING', 'The image is being restored; ask again.', { data: { retryAfter: 2 } });
+    if (plan.pending === '423') return answerError(locked, undefined, id);
+    try {
+      const signal = deadlineSignal(options.deadline);
+      const run = { signal, deadline: Date.now() + options.deadline, traceparent, spans: new Map<string, number>() };
+      return answerInterim(await pipeline.interim(plan, run), context, id);
+    } catch (thrown) {
+      const error = asElfinError(thrown);
+      // What is wrong with the image or its source will not get better by waiting.
+      if (error.fault === 'input') throw error;
+      return answerError(locked, undefined, id);
+    }
+  }
+
+  async function steps(
+    request: Request,
+    base: string,
+    note: (plan: Plan, cache: CacheState) => void,
+  ): Promise<Response> {
+    if (options.draining()) throw new ElfinError('DRAINING', 'The server is shutting down; ask another.');
+    if (request.headers.has(HOP_HEADER)) {
+      throw new ElfinError('LOOP_DETECTED', 'The request comes from elfin itself: its source leads back here.');
+    }
+    const url = new URL(request.url);
+    const transform = parseTransform(url.pathname.slice(base.length + prefix.length + 1));
+    const { exp, tenant } = await authorise(transform, url.search);
+    const wait = await options.rate?.(tenant);
+    if (wait !== undefined) {
+      throw new ElfinError('RATE_LIMITED', 'Too many requests; slow down.', { data: { retryAfter: wait } });
+    }
+    const bucket = acceptBucket(request.headers.get('accept'));
+    const plan = planTransform(transform, { presets: options.presets, bucket, maxSide: options.maxSide });
+    note(plan, 'none');
+    const spans = new Map<string, number>();
+    const context: AnswerContext = { request, plan, spans, sourceTtl, ...(exp === undefined ? {} : { exp }) };
+    try {
+      const hit = await pipeline.lookup(plan);
+      if (hit) {
+        note(plan, hit.cache);
+        return answerFinished(hit, context);
+      }
+      return await work(plan, url.pathname + url.search, base, context, note);
+    } catch (error) {
+      return answerError(error, plan);
+    }
+  }
+
+  async function work(
+    plan: Plan,
+    location: string,
+    base: string,
+    context: AnswerContext,
+    note: (plan: Plan, cache: CacheState) => void,
+  ): Promise<Response> {
+    const { headers } = context.request;
+    const prefer = parsePrefer(headers.get('prefer'));
+    const { traceparent } = continueTrace(headers.get('traceparent'));
+    const id = await jobId(plan);
+    const handover = new AbortController();
+    const leave = new AbortController();
+    const queue = background.kind === 'queue' ? background : undefined;
+    const ms = patience(plan, prefer);
+    if (queue && ms === 0) handover.abort();
+    const signals = queue ? { handover: handover.signal, signal: leave.signal } : {};
+    const running = start(plan, { id, location }, traceparent, context.spans as Map<string, number>, signals);
+    const late = Symbol('late');
+    let outcome: Finished | Interim | typeof late = late;
+    if (ms > 0) outcome = await within(running, ms, late);
+    if (outcome === late) {
+      if (queue) await toQueue(queue, running, { v: 1, id, plan, location }, handover, leave);
+      else if (ms === 0) {
+        // The record must be there before the client is sent to it; a failure is told by the job.
+        await within(
+          running.then(
+            () => undefined,
+            () => undefined,
+          ),
+          50,
+          undefined,
+        );
+      }
+      return pending(plan, id, base, context, traceparent, prefer);
+    }
+    if (outcome.state !== 'made') return answerInterim(outcome, context);
+    note(plan, outcome.cache);
+    const response = answerFinished(outcome, context);
+    if (prefer.wait !== undefined) response.headers.set('preference-applied', `wait=${prefer.wait}`);
+    return response;
+  }
+
+  /** Stops the work in this isolate and leaves it to the consumer; whoever only waited just stops waiting. */
+  async function toQueue(
+    queue: Extract<Background, { kind: 'queue' }>,
+    running: Promise<unknown>,
+    message: QueueMessage,
+    handover: AbortController,
+    leave: AbortController,
+  ): Promise<void> {
+    const ours = running.then(
+      () => false,
+      (error) => error instanceof ElfinError && error.code === 'PENDING' && error.data.queued === true,
+    );
+    handover.abort(new ElfinError('PENDING', 'The work is left to the queue.'));
+    leave.abort(new ElfinError('PENDING', 'The request no longer waits.'));
+    if (await within(ours, 5_000, false)) await queue.send(message);
+  }
+
+  return {
+    async answer(request, base) {
+      const begin = performance.now();
+      let task = 'none';
+      let cache: CacheState = 'none';
+      let response: Response;
+      try {
+        response = await steps(request, base, (plan, state) => {
+          task = plan.result.restore;
+          cache = state;
+        });
+      } catch (error) {
+        response = answerError(error);
+      }
+      metrics.request({ status: response.status, task, cache, seconds: (performance.now() - begin) / 1000 });
+      return response;
+    },
+
+    async consume({ plan, id, location }) {
+      const { traceparent } = continueTrace(undefined);
+      try {
+        await start(plan, { id, location, queued: true }, traceparent, new Map());
+      } catch (thrown) {
+        const error = asElfinError(thrown);
+        if (error.retry || error.fault !== 'input') throw error;
+      }
+    },
+  };
+}
