@@ -1,0 +1,5 @@
+export type { MetricSpace } from './planes.ts';
+export { psnr } from './psnr.ts';
+export { ssim } from './ssim.ts';
+export { type Uciqe, uciqe } from './uciqe.ts';
+export { type Uiqm, uiqm } from './uiqm.ts';
