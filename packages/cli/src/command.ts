@@ -1,24 +1,29 @@
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { type ParseArgsConfig, parseArgs, stripVTControlCharacters } from 'node:util';
 import { type ArgsDef, type CommandDef, type ParsedArgs, renderUsage } from 'citty';
 import leven from 'leven';
 import { EXIT, type ExitCode, exitCodeOf, failureOf, printFailure, usageError } from './failure.ts';
 
 /** A verb: its flags as a table (the help and the docs come from it) and what it does. */
-export interface Verb<T extends ArgsDef = ArgsDef> {
+interface TypedVerb<T extends ArgsDef> {
   readonly name: string;
   readonly description: string;
   readonly args: T;
   /** Lines shown below the flags in `--help`. */
   readonly examples: readonly string[];
-  run(context: { readonly args: Values<T>; readonly words: readonly string[] }): Promise<ExitCode>;
+  run(context: { readonly args: ParsedArgs<T & typeof COMMON>; readonly words: readonly string[] }): Promise<ExitCode>;
 }
 
-/** The values of a verb's flags, as the table types them. */
-export type Values<T extends ArgsDef> = ParsedArgs<T>;
+/** A verb among others: its flags' types known to itself only. */
+export interface Verb extends Omit<TypedVerb<ArgsDef>, 'run'> {
+  run(context: {
+    readonly args: Readonly<Record<string, unknown>>;
+    readonly words: readonly string[];
+  }): Promise<ExitCode>;
+}
 
-/** Keeps the flags' types while a verb is declared. */
-export function defineVerb<const T extends ArgsDef>(verb: Verb<T>): Verb<T> {
-  return verb;
+/** Declares a verb; inside `run` its flags have the types that the table gives them. */
+export function defineVerb<const T extends ArgsDef>(verb: TypedVerb<T>): Verb {
+  return { ...verb, run: ({ args, words }) => verb.run({ args: args as ParsedArgs<T & typeof COMMON>, words }) };
 }
 
 /** Flags that every verb takes. */
@@ -39,7 +44,7 @@ export async function runVerb(verb: Verb, argv: readonly string[]): Promise<Exit
       return EXIT.done;
     }
     const { values, positionals } = parseStrictly(verb.name, argv, args);
-    return await verb.run({ args: { ...values, _: positionals } as ParsedArgs<ArgsDef>, words: positionals });
+    return await verb.run({ args: { ...values, _: positionals }, words: positionals });
   } catch (error) {
     if (json) process.stdout.write(`${JSON.stringify({ error: failureOf(error) })}\n`);
     printFailure(error, { debug });
@@ -53,7 +58,8 @@ async function help(verb: Verb, args: ArgsDef): Promise<string> {
     args,
   };
   const examples = verb.examples.map((line) => `  ${line}`).join('\n');
-  return `${await renderUsage(definition)}\nEXAMPLES\n\n${examples}\n`;
+  const text = `${await renderUsage(definition)}\nEXAMPLES\n\n${examples}\n`;
+  return process.stdout.isTTY ? text : stripVTControlCharacters(text);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, extname, join, relative, sep } from 'node:path';
 import { ElfinError } from '@elfin/core';
 import { glob, isDynamicPattern } from 'tinyglobby';
@@ -54,4 +54,21 @@ export async function imagesBelow(folder: string): Promise<string[]> {
 
 function looksLikeImage(file: string): boolean {
   return IMAGE.has(extname(file).toLowerCase());
+}
+
+/** All bytes of a named file. Errors: INPUT_UNREADABLE with the reason. */
+export async function readableFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      ENOENT: 'there is no such file',
+      EISDIR: 'it is a folder',
+      EACCES: 'reading it is not allowed',
+    };
+    throw new ElfinError('INPUT_UNREADABLE', `Cannot read ${path}: ${reasons[code ?? ''] ?? code ?? message}.`, {
+      cause,
+    });
+  }
 }

@@ -3,7 +3,12 @@ import { Presets, SingleBar } from 'cli-progress';
 /** One line of progress on standard error: a bar on a terminal, nothing elsewhere (logs are for results). */
 export interface ProgressLine {
   /** `done` of `total` steps of a phase of one file. */
-  update(state: { readonly label: string; readonly phase: string; readonly done: number; readonly total: number }): void;
+  update(state: {
+    readonly label: string;
+    readonly phase: string;
+    readonly done: number;
+    readonly total: number;
+  }): void;
   stop(): void;
 }
 
@@ -12,7 +17,7 @@ export function createProgress({ enabled }: { enabled: boolean }): ProgressLine 
   if (!enabled || !process.stderr.isTTY) return { update() {}, stop() {} };
   const bar = new SingleBar(
     {
-      format: '{label}  {bar} {percentage}%  {phase} {value}/{total}  {duration_formatted}',
+      format: '{label}  {bar} {percentage}%  {phase}  {duration_formatted}',
       stream: process.stderr,
       hideCursor: true,
       clearOnComplete: true,

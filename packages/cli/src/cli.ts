@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { runVerb, type Verb } from './command.ts';
+import { EXIT, type ExitCode, printFailure, usageError } from './failure.ts';
+
+/** Every verb, loaded only when it is called: `elfin --help` needs no runtime. */
+const VERBS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Verb> }>> = {
+  restore: { about: 'Restore photos', load: async () => (await import('./verbs/restore.ts')).restore },
+  inspect: {
+    about: 'Show what a preset, a model or an ONNX file consists of',
+    load: async () => (await import('./verbs/inspect.ts')).inspect,
+  },
+  export: {
+    about: 'Write a model as ONNX or as a Triton model repository',
+    load: async () => (await import('./verbs/export.ts')).exportVerb,
+  },
+  import: {
+    about: 'Turn a checkpoint into a model folder',
+    load: async () => (await import('./verbs/import.ts')).importVerb,
+  },
+  doctor: {
+    about: 'Check what this machine restores photos on',
+    load: async () => (await import('./verbs/doctor.ts')).doctor,
+  },
+};
+
+/** Runs `elfin <verb> …` and answers the exit code: 0 all done, 1 some inputs failed, 2 wrong usage or configuration. */
+export async function runCli(argv: readonly string[]): Promise<ExitCode> {
+  const [word, ...rest] = argv;
+  if (word === undefined || word === '--help' || word === '-h' || word === 'help') {
+    process.stdout.write(overview());
+    return word === undefined ? EXIT.usage : EXIT.done;
+  }
+  if (word === '--version' || word === '-v') {
+    process.stdout.write(`${version()}\n`);
+    return EXIT.done;
+  }
+  const verb = Object.hasOwn(VERBS, word) ? VERBS[word] : undefined;
+  if (!verb) {
+    printFailure(usageError(`There is no verb "${word}": it is one of ${Object.keys(VERBS).join(', ')}.`), {
+      debug: false,
+    });
+    return EXIT.usage;
+  }
+  return runVerb(await verb.load(), rest);
+}
+
+function overview(): string {
+  const lines = Object.entries(VERBS).map(([name, { about }]) => `  ${name.padEnd(10)}${about}\n`);
+  return [
+    'elfin restores degraded photos: rain, low light, underwater.\n\n',
+    'USAGE  elfin <verb> [flags]\n\n',
+    ...lines,
+    '\nelfin <verb> --help tells more. Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage or configuration.\n',
+  ].join('');
+}
+
+/** The same place from the sources and from the bundle: one folder up is the package. */
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+}

@@ -1,0 +1,82 @@
+import { statfs } from 'node:fs/promises';
+import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
+import type { ModelSize, Task } from '@elfin/core';
+import { createRestorer } from '@elfin/core/node';
+import { defineVerb } from '../command.ts';
+import { createDevice, DEVICE_FLAG } from '../device.ts';
+import { EXIT, failureOf } from '../failure.ts';
+import { bundledModels } from '../models.ts';
+
+interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly says: string;
+}
+
+/** Whether this machine can restore photos, on what, and what is missing. Nothing is changed. */
+export const doctor = defineVerb({
+  name: 'doctor',
+  description: 'Check what this machine restores photos on, and what is missing',
+  args: { device: DEVICE_FLAG },
+  examples: ['elfin doctor', 'elfin doctor --device http://127.0.0.1:8000 --json'],
+  async run({ args }) {
+    const checks = [
+      await check('node', async () => {
+        const [major = 0] = process.versions.node.split('.').map(Number);
+        if (major < 20) throw new Error(`Node ${process.versions.node} is too old: install 20 or newer.`);
+        return `Node ${process.versions.node} on ${process.platform} ${process.arch}`;
+      }),
+      await check('machine', async () => {
+        const giga = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+        return `${availableParallelism()} threads, ${giga(freemem())} of ${giga(totalmem())} memory free`;
+      }),
+      await check('temporary files', async () => {
+        const { bavail, bsize } = await statfs(tmpdir());
+        const free = bavail * bsize;
+        if (free < 2 ** 30)
+          throw new Error(`less than 1 GiB free in ${tmpdir()}: a 50-megapixel photo needs about 600 MB.`);
+        return `${(free / 2 ** 30).toFixed(1)} GiB free in ${tmpdir()}`;
+      }),
+      await check('image codec', async () => {
+        const { default: sharp } = await import('sharp');
+        return `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`;
+      }),
+      await check('models', async () => {
+        const models = bundledModels();
+        const read = await Promise.all(
+          models.names.map((name) => {
+            const [task, size] = name.split('-') as [Task, ModelSize];
+            return models.resolve(task, size);
+          }),
+        );
+        return read.map(({ name }) => name).join(', ');
+      }),
+      await check('restoring', async () => {
+        await using device = await createDevice(args.device);
+        await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime });
+        const started = performance.now();
+        const { implementation, provider, threads, declined } = await restorer.warmup({ task: 'derain' });
+        const reasons = declined.map((other) => `; ${other.provider} not taken: ${other.reason}`).join('');
+        return `${implementation}, ${provider}${threads > 0 ? `, ${threads} threads` : ''}, ready in ${Math.round(performance.now() - started)} ms${reasons}`;
+      }),
+    ];
+    const healthy = checks.every(({ ok }) => ok);
+    if (args.json) process.stdout.write(`${JSON.stringify({ ok: healthy, checks })}\n`);
+    else
+      for (const { name, ok, says } of checks)
+        process.stdout.write(`${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(16)}${says}\n`);
+    return healthy ? EXIT.done : EXIT.failed;
+  },
+});
+
+async function check(name: string, look: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, ok: true, says: await look() };
+  } catch (error) {
+    return {
+      name,
+      ok: false,
+      says: error instanceof Error && !('code' in error) ? error.message : failureOf(error).message,
+    };
+  }
+}

@@ -1,0 +1,203 @@
+import { basename } from 'node:path';
+import {
+  ElfinError,
+  type MetadataPolicy,
+  type OutputFormat,
+  type RestoreOptions,
+  type RestoreReport,
+  TASKS,
+  TILING_MODES,
+  type TilingMode,
+} from '@elfin/core';
+import { createRestorer } from '@elfin/core/node';
+import pLimit from 'p-limit';
+import { defineVerb, numberFlag } from '../command.ts';
+import { createDevice, DEVICE_FLAG } from '../device.ts';
+import { EXIT, type Failure, failureOf, printFailure, usageError } from '../failure.ts';
+import { expandInputs, type Input } from '../inputs.ts';
+import { bundledModels, chooseModel, MODEL_FLAG } from '../models.ts';
+import { EXTENSIONS, planOutputs, type Target } from '../outputs.ts';
+import { createProgress, type ProgressLine } from '../progress.ts';
+import { restoreOne } from '../restore-one.ts';
+
+export interface Outcome {
+  readonly input: string;
+  readonly output?: string;
+  readonly comparison?: string;
+  readonly map?: string;
+  readonly report?: RestoreReport;
+  readonly error?: Failure;
+}
+
+/** Restores files, folders, globs or standard input; a failed one never stops the rest. */
+export const restore = defineVerb({
+  name: 'restore',
+  description: 'Restore photos: files, folders, globs, or - for standard input',
+  args: {
+    inputs: { type: 'positional', description: 'What to restore', required: true },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'file|folder|-',
+      description: 'Where results go (default: <name>.restored.<ext> beside each)',
+    },
+    task: { type: 'enum', options: [...TASKS, 'auto'], default: 'derain', description: 'What to restore from' },
+    model: MODEL_FLAG,
+    tiling: {
+      type: 'enum',
+      options: [...TILING_MODES],
+      default: 'auto',
+      description: 'How large images are cut; docs/tiling.md',
+    },
+    tile: { type: 'string', valueHint: 'pixels', description: 'Side of a tile, a multiple of 16' },
+    overlap: { type: 'string', valueHint: 'pixels', description: 'What neighbouring tiles share, a multiple of 32' },
+    passes: { type: 'string', valueHint: '0…8', description: 'Statistics sweeps of global tiling' },
+    device: DEVICE_FLAG,
+    threads: { type: 'string', valueHint: 'n', description: 'CPU threads (default: all)' },
+    strength: {
+      type: 'string',
+      valueHint: '0…1',
+      description: 'How much of the result is mixed into the source (default 1)',
+    },
+    format: {
+      type: 'enum',
+      options: Object.keys(EXTENSIONS),
+      description: 'Format of results (default: by -o, else the source’s)',
+    },
+    quality: { type: 'string', valueHint: '1…100', description: 'Quality of JPEG, WebP and AVIF' },
+    metadata: {
+      type: 'enum',
+      options: ['none', 'copyright', 'keep'],
+      default: 'keep',
+      description: 'What of the source’s metadata is kept',
+    },
+    icc: {
+      type: 'enum',
+      options: ['srgb', 'keep'],
+      default: 'srgb',
+      description: 'Convert to sRGB, or keep the colour profile',
+    },
+    animated: {
+      type: 'enum',
+      options: ['refuse', 'first'],
+      default: 'refuse',
+      description: 'What becomes of animations',
+    },
+    compare: { type: 'boolean', description: 'Also write source and result side by side' },
+    map: { type: 'boolean', description: 'Also write the degradation that the network found' },
+    jobs: {
+      type: 'string',
+      alias: 'j',
+      valueHint: 'n',
+      description: 'Images in hand at once (default 1; more pays with workers)',
+    },
+    'max-pixels': { type: 'string', valueHint: 'megapixels', description: 'Refuse larger images (default 50)' },
+    force: { type: 'boolean', description: 'Replace what exists' },
+  },
+  examples: [
+    'elfin restore rainy.jpg',
+    'elfin restore photos/ -o restored/ --task auto --compare',
+    'elfin restore "shots/*.png" -o restored/ --format webp --strength 0.8',
+    'cat dark.jpg | elfin restore - --task lowlight > bright.jpg',
+    'elfin restore big.tif -o big.restored.tif --device http://gpu-1:8000,http://gpu-2:8000',
+  ],
+  async run({ args, words }) {
+    if (words.length === 0) throw usageError('Name what to restore: files, folders, globs, or - for standard input.');
+    const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 });
+    const options = {
+      task: args.task as RestoreOptions['task'],
+      model: await chooseModel(args.model, args.task === 'auto' ? {} : { task: args.task as (typeof TASKS)[number] }),
+      tiling: tilingOf({ tiling: args.tiling, tile: args.tile, overlap: args.overlap, passes: args.passes }),
+      icc: args.icc as 'srgb',
+      animated: args.animated as 'refuse',
+      ...given('strength', numberFlag('strength', args.strength, { min: 0, max: 1 })),
+      ...(megapixels !== undefined && { limits: { pixels: Math.round(megapixels * 1e6) } }),
+    };
+    const encoding = {
+      policy: args.metadata as MetadataPolicy,
+      ...given('quality', numberFlag('quality', args.quality, { min: 1, max: 100, integer: true })),
+    };
+    const inputs = await expandInputs(words);
+    const plan = await planOutputs(inputs, { output: args.output, format: args.format as OutputFormat | undefined });
+    const threads = numberFlag('threads', args.threads, { min: 1, max: 1024, integer: true });
+    await using device = await createDevice(args.device, given('threads', threads));
+    const jobs = numberFlag('jobs', args.jobs, { min: 1, max: 64, integer: true }) ?? 1;
+    await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime, concurrency: jobs });
+    const interruption = interruptible();
+    const quiet = args.json === true || [...plan.values()].some(({ path }) => path === '-');
+    const progress = createProgress({ enabled: !quiet });
+
+    const work = async ([input, target]: [Input, Target]): Promise<Outcome> => {
+      const label = basename(input.path);
+      try {
+        const done = await restoreOne(restorer, input, target, {
+          options: { ...options, signal: interruption.signal, onProgress: (state) => show(progress, label, state) },
+          encoding,
+          force: args.force === true,
+          compare: args.compare === true,
+          map: args.map === true,
+        });
+        progress.stop();
+        if (!quiet) process.stderr.write(describe(input, done));
+        return done;
+      } catch (error) {
+        progress.stop();
+        if (!args.json) printFailure(error, { subject: input.path, debug: args.debug === true });
+        return { input: input.path, error: failureOf(error) };
+      }
+    };
+    const limit = pLimit(jobs);
+    const outcomes = await Promise.all([...plan].map((entry) => limit(work, entry)));
+    interruption.end();
+    const failed = outcomes.filter(({ error }) => error).length;
+    if (args.json)
+      process.stdout.write(`${JSON.stringify({ restored: outcomes.length - failed, failed, images: outcomes })}\n`);
+    else if (outcomes.length > 1) process.stderr.write(`${outcomes.length - failed} restored, ${failed} failed\n`);
+    return failed > 0 ? EXIT.failed : EXIT.done;
+  },
+});
+
+function tilingOf(
+  args: { readonly [name in 'tiling' | 'tile' | 'overlap' | 'passes']: string | undefined },
+): NonNullable<RestoreOptions['tiling']> {
+  const whole = { integer: true } as const;
+  return {
+    mode: args.tiling as TilingMode,
+    ...given('tile', numberFlag('tile', args.tile, { min: 64, max: 8192, ...whole })),
+    ...given('overlap', numberFlag('overlap', args.overlap, { min: 0, max: 4096, ...whole })),
+    ...given('passes', numberFlag('passes', args.passes, { min: 0, max: 8, ...whole })),
+  };
+}
+
+function given<K extends string, V>(name: K, value: V | undefined): { readonly [key in K]?: V } {
+  return (value === undefined ? {} : { [name]: value }) as { [key in K]?: V };
+}
+
+function show(line: ProgressLine, label: string, { phase, fraction }: { phase: string; fraction: number }): void {
+  line.update({ label, phase, done: Math.round(fraction * 1000), total: 1000 });
+}
+
+function describe({ path }: Input, { output, comparison, map, report }: Outcome): string {
+  const extra = [comparison, map].filter((file) => file !== undefined).map((file) => `\n    and ${file}`);
+  if (!report || report.task === 'none') return `${path}: nothing to restore, copied → ${output}${extra.join('')}\n`;
+  const { task, model, backend, tiling, tiles, timings } = report;
+  const threads = backend.threads > 0 ? ` × ${backend.threads} threads` : '';
+  const seconds = (timings.total / 1000).toFixed(1);
+  const how = `${task} with ${model}, ${backend.provider}${threads}, ${tiling}, ${tiles} ${tiles === 1 ? 'tile' : 'tiles'}, ${seconds} s`;
+  return `${path} → ${output}\n    ${how}${extra.join('')}\n`;
+}
+
+/** Ctrl-C stops the work in hand and leaves nothing half-written; a second one ends the process at once. */
+function interruptible(): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const stop = () => controller.abort(new ElfinError('ABORTED', 'Interrupted.'));
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    end() {
+      process.off('SIGINT', stop);
+      process.off('SIGTERM', stop);
+    },
+  };
+}
