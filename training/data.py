@@ -1,0 +1,153 @@
+"""Clean photos in memory, and the batch of any step from (seed, step) alone, so that resuming is exact."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+class DataError(Exception):
+    """A folder or picture that training cannot use; the message says which, and what to do."""
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Every picture under `folder`, sorted, so that a seed draws the same one everywhere."""
+    if not folder.is_dir():
+        raise DataError(f"data folder '{folder}' does not exist; pass --data the folder that holds train-clean/ and val-clean/")
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"data folder '{folder}' holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as uint8 RGB [h, w, 3]."""
+    data = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise DataError(f"cannot read '{path}' as a picture ({data.size} bytes); replace or delete it")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def load_clean(folder: Path, max_side: int = 1024) -> list[np.ndarray]:
+    """All clean photos, long side at most `max_side`, as uint8: about 0.7 GB for 800 of them."""
+    photos = []
+    for path in list_images(folder):
+        image = read_image(path)
+        scale = max_side / max(image.shape[:2])
+        if scale < 1:
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        photos.append(image)
+    return photos
+
+
+def load_pairs(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(input, target) of every `<set>/input/<name>` that has a `<set>/target/<name>` of the same size."""
+    pairs = []
+    for file in list_images(folder):
+        if file.parent.name == "input":
+            target = file.parents[1] / "target" / file.name
+            if not target.exists():
+                raise DataError(f"'{file}' has no '{target}'; add it or delete the input")
+            a, b = read_image(file), read_image(target)
+            if a.shape != b.shape:
+                raise DataError(f"'{file}' and '{target}' differ in size; a pair must be aligned")
+            pairs.append((a, b))
+    if not pairs:
+        raise DataError(f"'{folder}' holds no <set>/input and <set>/target folders")
+    return pairs
+
+
+def load_pairs_named(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, input, target) as float32 in [0, 1] of a folder with input/ and target/, matched by file stem."""
+    targets = {f.stem: f for f in list_images(folder / "target")}
+    for file in list_images(folder / "input"):
+        if file.stem not in targets:
+            raise DataError(f"'{file}' has no picture of the same name in '{folder / 'target'}'")
+        a, b = read_image(file), read_image(targets[file.stem])
+        if a.shape != b.shape:
+            raise DataError(f"'{file}' and '{targets[file.stem]}' differ in size; a pair must be aligned")
+        yield file.name, a.astype(np.float32) / 255, b.astype(np.float32) / 255
+
+
+def random_crop(images: tuple[np.ndarray, ...], rng: Generator, side: int) -> list[np.ndarray]:
+    """The same random square of aligned pictures, at a scale that makes their short side 320–800 px.
+
+    Only the square is resized, not the picture. Float32 in [0, 1], rounded to 8 bits, randomly mirrored.
+    """
+    h, w = images[0].shape[:2]
+    short = max(min(rng.uniform(320, 800), min(h, w) * 1.25), side)
+    scale = short / min(h, w)
+    cut = min(int(round(side / scale)), h, w)
+    y, x = int(rng.integers(h - cut + 1)), int(rng.integers(w - cut + 1))
+    mirror = rng.random() < 0.5
+    crops = []
+    for image in images:
+        piece = image[y : y + cut, x : x + cut]
+        if cut != side:
+            piece = cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA if cut > side else cv2.INTER_CUBIC)
+        crops.append((piece[:, ::-1] if mirror else piece).astype(np.float32) / 255)
+    return crops
+
+
+Sample = Callable[[Generator, int], tuple[np.ndarray, np.ndarray]]
+"""(rng, side) → (degraded, clean), both float32 [side, side, 3] in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    step: int
+    degraded: torch.Tensor  # b 3 side side, channels-last
+    clean: torch.Tensor
+
+
+def make_batch(sample: Sample, seed: int, step: int, size: int, side: int) -> Batch:
+    """The batch of one step: a function of its arguments and nothing else."""
+    pairs = [sample(np.random.default_rng([seed, step, i]), side) for i in range(size)]
+    degraded, clean = (
+        torch.from_numpy(np.ascontiguousarray(np.stack(x))).permute(0, 3, 1, 2) for x in zip(*pairs, strict=True)
+    )
+    return Batch(step, degraded, clean)
+
+
+def prefetch(sample: Sample, seed: int, first: int, plan: Callable[[int], tuple[int, int]], depth: int = 4) -> Iterator[Batch]:
+    """Batches from step `first` on, made one thread ahead; `plan(step)` gives (batch size, crop side)."""
+    ready: queue.Queue = queue.Queue(depth)
+    done = threading.Event()
+
+    def work() -> None:
+        step = first
+        while not done.is_set():
+            try:
+                item = make_batch(sample, seed, step, *plan(step))
+            except BaseException as error:  # handed to the consumer, who raises it where it can be seen
+                item = error
+            while not done.is_set():
+                try:
+                    ready.put(item, timeout=0.5)
+                    break
+                except queue.Full:
+                    continue
+            if isinstance(item, BaseException):
+                return
+            step += 1
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        done.set()

@@ -1,0 +1,155 @@
+"""The network's primitive operations, each in the form that trains fastest.
+
+On a CPU with a C++ compiler the three that are not matrix products run in kernels.cpp; elsewhere (CUDA, no
+compiler) in PyTorch. Both are tested against each other.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@functools.cache
+def kernels():
+    """The compiled kernels, built once into training/runs/build, or None where they cannot be built."""
+    if os.environ.get("ELFIN_KERNELS") == "0":
+        return None
+    if not (shutil.which(os.environ.get("CXX", "c++")) and shutil.which("ninja")):
+        print("training: no C++ compiler or no ninja, so PyTorch's own kernels are used (slower)", file=sys.stderr)
+        return None
+    from torch.utils.cpp_extension import load
+
+    build = Path(__file__).parent / "runs" / "build"
+    build.mkdir(parents=True, exist_ok=True)
+    return load("elfin_kernels", [str(Path(__file__).parent / "kernels.cpp")], build_directory=str(build),
+                extra_cflags=["-O3", "-march=native", "-ffast-math", "-fopenmp", "-std=c++20"])
+
+
+def by_kernel(x: Tensor) -> bool:
+    return x.device.type == "cpu" and kernels() is not None
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, gate: bool) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias, ctx.gate = bias is not None, gate
+        return kernels().depthwise(x, weight, bias, gate)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        x, weight = ctx.saved_tensors
+        dx, dw, db = kernels().depthwise_back(grad.contiguous(), x, weight, ctx.has_bias, ctx.gate)
+        return dx, dw, db if ctx.has_bias else None, None
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, qkv: Tensor, residual: Tensor, temperature: Tensor, project: Tensor) -> Tensor:
+        qkv, project = qkv.contiguous(), project.contiguous()
+        out, saved = kernels().attention(qkv, residual.contiguous(), temperature, project)
+        ctx.save_for_backward(qkv, saved, temperature, project)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        grad = grad.contiguous()
+        dqkv, dt, dp = kernels().attention_back(grad, *ctx.saved_tensors)
+        return dqkv, grad, dt, dp
+
+
+def nhwc(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+def nchw(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+def depthwise3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Depthwise 3×3, zero padding."""
+    if by_kernel(x):
+        return nchw(_Depthwise.apply(nhwc(x), weight, bias, False))
+    return F.conv2d(x, weight, bias, padding=1, groups=x.shape[1])
+
+
+def depthwise_gelu_gate(x: Tensor, weight: Tensor) -> Tensor:
+    """gelu(a)·b of the two channel halves of a depthwise 3×3: one pass, nothing kept between."""
+    if by_kernel(x):
+        return nchw(_Depthwise.apply(nhwc(x), weight, None, True))
+    a, b = F.conv2d(x, weight, padding=1, groups=x.shape[1]).chunk(2, 1)
+    return F.gelu(a) * b
+
+
+def pixel_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """LayerNorm over the channels of each pixel; a view, not a copy, when x is channels-last."""
+    with torch.autocast(x.device.type, enabled=False):
+        return nchw(F.layer_norm(nhwc(x), (x.shape[1],), weight.to(x.dtype), bias.to(x.dtype), 1e-5))
+
+
+def channel_attention(qkv: Tensor, temperature: Tensor, project: Tensor, residual: Tensor) -> Tensor:
+    """residual + project · softmax(t · q̂ k̂ᵀ) · v, where q̂ and k̂ are L2-normalised over the pixels.
+
+    Normalising the c×c Gram matrix instead of q and k is exact and saves two passes over them; so does
+    multiplying the projection into the attention matrix before it meets v. The matrices are float32 always.
+    """
+    n, c, h, w = residual.shape
+    heads = temperature.shape[0]
+    x = nhwc(qkv).reshape(n, h * w, 3 * c)
+    r = nhwc(residual).reshape(n, h * w, c).to(x.dtype)
+    if by_kernel(x) and c in (16, 32, 48) and h * w % 64 == 0:
+        y = _Attention.apply(x, r, temperature.flatten(), project.flatten(1))
+        return nchw(y.view(n, h, w, c))
+    with torch.autocast(x.device.type, enabled=False):
+        qk, v = x.split((2 * c, c), 2)
+        qk = qk.float()
+        gram = qk.transpose(1, 2) @ qk  # n 2c 2c
+        norm = gram.diagonal(dim1=1, dim2=2).clamp_min(1e-24).rsqrt()  # 1/max(|·|, 1e-12), as F.normalize
+        s = gram[:, :c, c:] * norm[:, :c, None] * norm[:, None, c:]  # n c c
+        d = c // heads
+        s = s.view(n, heads, d, heads, d).diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)  # n heads d d
+        a = (s * temperature).softmax(-1)
+        m = project.float().view(c, heads, d).permute(1, 0, 2) @ a  # n heads c d
+        m = m.permute(0, 1, 3, 2).reshape(n, c, c).to(v.dtype)
+        y = torch.baddbmm(r, v, m)
+    return nchw(y.view(n, h, w, c))
+
+
+def halve(x: Tensor) -> Tensor:
+    """Bilinear ×½ without corner alignment: a 2×2 mean."""
+    return F.avg_pool2d(x, 2)
+
+
+def inner_quads(x: Tensor) -> Tensor:
+    """The inner 2×2 of each 4×4, side by side."""
+    n, c, h, w = x.shape
+    x = nhwc(x).reshape(n, h // 4, 4, w // 4, 4, c)[:, :, 1:3, :, 1:3]
+    return nchw(x.reshape(n, h // 2, w // 2, c))
+
+
+def enlarge(x: Tensor, factor: int) -> Tensor:
+    """Bilinear without corner alignment."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def quadrants(x: Tensor) -> Tensor:
+    """q[:, 3k + ch, i, j] = x[:, ch, i + (k >> 1)·H/2, j + (k & 1)·W/2]."""
+    h, w = x.shape[2] // 2, x.shape[3] // 2
+    q = torch.cat((x[:, :, :h, :w], x[:, :, :h, w:], x[:, :, h:, :w], x[:, :, h:, w:]), 1)
+    return q.contiguous(memory_format=torch.channels_last)
+
+
+def shuffle_up(x: Tensor) -> Tensor:
+    """Pixel shuffle with row and column swapped: out[g, 2i+a, 2j+b] = in[4g + 2b + a, i, j]."""
+    n, c, h, w = x.shape
+    y = nhwc(x).reshape(n, h, w, c // 4, 2, 2)  # n i j g b a
+    return nchw(y.permute(0, 1, 5, 2, 4, 3).reshape(n, 2 * h, 2 * w, c // 4))
