@@ -9,7 +9,7 @@ const encoder = new TextEncoder();
  * Makes sure that a store keeps its word on conditional writes, on which "exactly once" rests. Some S3 look-alikes take
  * `If-None-Match` and write all the same (s3rver 3.7.1 does); they are refused here and not after the first lost race.
  *
- * @param prefix Where to put the probe's object; it is deleted again.
+ * @param prefix Where claims lie. The probe's object is deleted again; `keep.json` stays.
  * @throws STORE_UNSUITABLE, and whatever the store throws.
  */
 export async function assertConditionalWrites(store: ObjectStore, prefix: string): Promise<void> {
@@ -31,10 +31,15 @@ export async function assertConditionalWrites(store: ObjectStore, prefix: string
     if (typeof (await store.put(key, encoder.encode('{"probe":4}'), { ifMatch: first.etag })) === 'string') {
       throw unsuitable('it refuses to overwrite an object whose ETag matches');
     }
+    await store.put(`${prefix}keep.json`, encoder.encode(KEEP), { ifAbsent: true, type: 'application/json' });
   } finally {
     await store.delete(key).catch(() => undefined);
   }
 }
+
+// A gateway over a file system removes a folder with its last object. versitygw 1.8.0 then sometimes takes the next claim's
+// path for a folder (409 ExistingObjectIsDirectory), so the folder of claims never becomes empty.
+const KEEP = '{"why":"Keeps the folder of claims from being removed with the last of them."}';
 
 /**
  * Reads a body whole.

@@ -1,0 +1,130 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from './helpers/process.ts';
+import { type S3Server, startMinio, startVersitygw } from './helpers/s3.ts';
+import {
+  awkwardKeys,
+  type Consumer,
+  checkResults,
+  inferences,
+  inLanes,
+  seeded,
+  shuffle,
+  startConsumer,
+  startRelay,
+  uploadPhotos,
+} from './helpers/storm.ts';
+
+const PHOTOS = 200;
+const SECRET = 'a-shared-secret-of-the-storm';
+
+describe.each([
+  ['versitygw', startVersitygw],
+  ['MinIO', startMinio],
+] as const)('uploads to %s', (name, start) => {
+  let folder: string;
+  let relay: Awaited<ReturnType<typeof startRelay>>;
+  let server: S3Server;
+  let consumer: Consumer | undefined;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'elfin-storm-'));
+    relay = await startRelay();
+    server = await start({ webhook: relay.url });
+  });
+  afterEach(async () => {
+    await consumer?.kill();
+    await server.stop();
+    relay.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const settingsOf = async (delayMs: number) => ({
+    endpoint: server.endpoint,
+    bucket: server.bucket,
+    journal: join(folder, 'journal'),
+    secret: SECRET,
+    port: await freePort(),
+    log: join(folder, 'inferences.log'),
+    delayMs,
+    claimMs: 2000,
+  });
+
+  /** Each event one to three times, in no order. */
+  const deliveries = async (seed: number) => {
+    const random = seeded(seed);
+    const events = await relay.uploads(PHOTOS);
+    return shuffle(
+      events.flatMap((event) => Array.from({ length: 1 + Math.floor(random() * 3) }, () => event)),
+      random,
+    );
+  };
+
+  it(`restores each of ${PHOTOS} photos exactly once, each event delivered one to three times, shuffled`, async () => {
+    const settings = await settingsOf(5);
+    consumer = await startConsumer(settings, server.env);
+    const contents = await uploadPhotos(server.client, server.bucket, awkwardKeys(PHOTOS));
+    const all = await deliveries(7);
+    expect(all.length).toBeGreaterThan(PHOTOS);
+    const statuses = new Set<number>();
+    await inLanes(all, 8, async (body) => {
+      const answer = await fetch(`http://127.0.0.1:${settings.port}/events/${SECRET}`, { method: 'POST', body });
+      statuses.add(answer.status);
+    });
+    expect([...statuses]).toEqual([202]);
+    const { counts } = await consumer.ask('idle');
+    console.info(
+      JSON.stringify(counts),
+      all.filter((b) => b.includes('(166)')).length,
+      relay.bodies.length,
+      new Set(relay.bodies.map((b) => JSON.parse(b).Records?.[0].s3.object.key)).size,
+      (await import('node:child_process')).execSync('cat ' + settings.journal + '/dead/*.reason || true').toString(),
+    );
+    expect(await checkResults(server.client, server.bucket, contents)).toEqual({
+      results: PHOTOS,
+      wrong: [],
+      claims: [],
+    });
+    expect(counts).toMatchObject({ restored: PHOTOS, failed: 0, quarantined: 0, repeated: 0 });
+    expect(await inferences(settings.log)).toBe(PHOTOS);
+  });
+
+  it(`has one whole result for each of ${PHOTOS} photos after ten kill -9 and one reconciliation`, async () => {
+    const settings = await settingsOf(60);
+    consumer = await startConsumer(settings, server.env);
+    const contents = await uploadPhotos(server.client, server.bucket, awkwardKeys(PHOTOS));
+    let lost = 0;
+    const delivering = inLanes(await deliveries(11), 4, async (body) => {
+      const url = `http://127.0.0.1:${settings.port}/events/${SECRET}`;
+      // versitygw tells once: an event that comes while nobody listens is lost.
+      const answer = await fetch(url, { method: 'POST', body }).catch(() => undefined);
+      if (answer?.status !== 202) lost++;
+      await sleep(25);
+    });
+    for (let kills = 0; kills < 10; kills++) {
+      const before = await inferences(settings.log);
+      for (let waited = 0; (await inferences(settings.log)) < before + 12 && waited < 5000; waited += 10)
+        await sleep(10);
+      await consumer.kill();
+      await sleep(40);
+      consumer = await startConsumer(settings, server.env);
+    }
+    await delivering;
+    await consumer.ask('idle');
+    const { report } = await consumer.ask('reconcile');
+    expect(report?.failed).toEqual([]);
+    expect(await checkResults(server.client, server.bucket, contents)).toEqual({
+      results: PHOTOS,
+      wrong: [],
+      claims: [],
+    });
+    const repeated = (await inferences(settings.log)) - PHOTOS;
+    // What was at work when its process died is made again, and nothing else: eight at once, ten deaths.
+    expect(repeated).toBeGreaterThanOrEqual(0);
+    expect(repeated).toBeLessThanOrEqual(10 * 8);
+    console.info(`${name}: ${lost} deliveries lost, ${repeated} inferences repeated of ${PHOTOS + repeated}.`);
+  });
+});
