@@ -92,6 +92,7 @@ export function assembleRestorer<Input>(
           queue: begun - called,
           decode: decoded - begun,
           restore: ended - decoded,
+          encode: 0,
           total: ended - called,
         };
         return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, timings } };

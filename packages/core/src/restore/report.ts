@@ -10,6 +10,8 @@ export interface Timings {
   readonly decode: number;
   /** Opening the graph, running the tiles, stitching. */
   readonly restore: number;
+  /** 0 where the caller encodes. */
+  readonly encode: number;
   readonly total: number;
 }
 

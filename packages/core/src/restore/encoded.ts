@@ -1,0 +1,86 @@
+import type { EncodeOptions, Header, ImageFormat, Metadata, OutputFormat } from '../image/codec.ts';
+import type { PixelImage } from '../image/pixels.ts';
+import { createFileSink, decodeToFile } from '../image/raw-file.ts';
+import { imageSink } from '../tiling/pixels.ts';
+import type { RestoreOptions } from './options.ts';
+import type { RestoreReport } from './report.ts';
+import type { Workshop } from './work.ts';
+
+/** How a restored image is written. */
+export interface EncodedOptions extends RestoreOptions {
+  /** The source's own by default, or PNG, which loses nothing, where that is not written. */
+  readonly format?: OutputFormat;
+  /** 1…100, for formats that lose something. */
+  readonly quality?: number;
+  /** What of the source's metadata is kept; `none` by default. */
+  readonly metadata?: EncodeOptions['policy'];
+  /** Where temporary files go; the system's folder by default. */
+  readonly directory?: string;
+}
+
+/** A restored image, encoded again. */
+export interface RestoredBytes {
+  readonly bytes: Uint8Array;
+  readonly format: OutputFormat;
+  /** What the source said of itself, and what came with it. */
+  readonly header: Header;
+  readonly metadata: Metadata;
+  /** See `Restored.degradation`. */
+  degradation(): PixelImage;
+  readonly report: RestoreReport;
+}
+
+/**
+ * Encoded bytes to encoded bytes with the pixels in temporary files: memory stays that of the tiles in hand, whatever the
+ * image's size (`whole` excepted). Errors: those of `Restorer.restore`, OUTPUT_UNWRITABLE when the temporary folder is full.
+ */
+export async function restoreThroughFiles(
+  workshop: Workshop,
+  read: (options: RestoreOptions) => Promise<Uint8Array>,
+  options: EncodedOptions,
+): Promise<RestoredBytes> {
+  const called = performance.now();
+  const model = await workshop.plan(options);
+  return workshop.inTurn(options.signal, async (signal) => {
+    const { limits, animated, icc, quality, metadata: policy, directory } = options;
+    const limited = { ...options, signal };
+    const folder = directory === undefined ? {} : { directory };
+    const begun = performance.now();
+    options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
+    await using source = await decodeToFile(await read(limited), {
+      signal,
+      ...folder,
+      ...(limits && { limits }),
+      ...(animated && { animated }),
+      ...(icc && { icc }),
+    });
+    const decoded = performance.now();
+    const { width, height, bitDepth, header, metadata } = source;
+    await using sink = await createFileSink({ width, height, bitDepth }, { alpha: source, ...folder });
+    const prior = imageSink(Math.ceil(width / 2), Math.ceil(height / 2), bitDepth);
+    const done = await workshop.restore({ source, sink, prior }, model, limited);
+    const restored = performance.now();
+    const format = options.format ?? writable(header.format);
+    const bytes = await sink.encode({
+      format,
+      metadata,
+      signal,
+      ...(quality !== undefined && { quality }),
+      ...(policy && { policy }),
+      ...(icc && { icc }),
+    });
+    const ended = performance.now();
+    const timings = {
+      queue: begun - called,
+      decode: decoded - begun,
+      restore: restored - decoded,
+      encode: ended - restored,
+      total: ended - called,
+    };
+    return { bytes, format, header, metadata, degradation: () => prior.image, report: { ...done, timings } };
+  });
+}
+
+function writable(format: ImageFormat): OutputFormat {
+  return format === 'gif' || format === 'heif' ? 'png' : format;
+}
