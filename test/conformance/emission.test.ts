@@ -93,8 +93,9 @@ describe('input and output', () => {
       fromBinary(ModelProtoSchema, emitElf({ ...options, statistics: 'given', ...(outputs && { outputs }) }).onnx)
         .graph!.node;
     const convolutions = (list: ReturnType<typeof nodes>) => list.filter(({ opType }) => opType === 'Conv').length;
-    // Queries and keys of twelve blocks, two convolutions each, and the MAM's two depthwise ones with the query's stem.
-    expect(convolutions(nodes()) - convolutions(nodes(['restored', 'background']))).toBe(12 * 4 + 3);
+    // Queries and keys of twelve blocks, two convolutions each; the MAM's two depthwise ones, the query's stem, and the two
+    // sums of each of their norms.
+    expect(convolutions(nodes()) - convolutions(nodes(['restored', 'background']))).toBe(12 * 4 + 3 + 4);
   });
 });
 

@@ -18,7 +18,6 @@ export const relu = unary('Relu');
 export const sigmoid = unary('Sigmoid');
 export const erf = unary('Erf');
 export const sqrt = unary('Sqrt');
-export const reciprocal = unary('Reciprocal');
 /** Rounds halves to even. */
 export const round = unary('Round');
 
@@ -198,21 +197,25 @@ export function stride(s: Scope, x: Value, step: number): Value {
 }
 
 /**
- * Reshape without shape arithmetic at run time: a symbolic side has to stand where the input has the same one
- * (ONNX's 0) or be the only other one (ONNX's -1).
+ * Reshape. Symbolic sides need no arithmetic at run time where each stands at its old axis (ONNX's 0) or is the only other
+ * one (ONNX's -1); else they are read off `like`, a value that has them among its own.
  */
-export function reshape(s: Scope, x: Value, shape: Shape): Value {
+export function reshape(s: Scope, x: Value, shape: Shape, like?: Value): Value {
   if (!sameDim(volume(x.shape), volume(shape))) s.fail('Reshape changes the number of elements', x.shape, shape);
-  let inferred = 0;
-  const target = shape.map((dim, axis) => {
-    if (typeof dim === 'number') return dim;
-    if (axis < x.shape.length && sameDim(dim, x.shape[axis]!)) return 0;
-    inferred++;
-    return -1;
+  const kept = (dim: Dim, axis: number) => axis < x.shape.length && sameDim(dim, x.shape[axis]!);
+  const open = shape.filter((dim, axis) => typeof dim !== 'number' && !kept(dim, axis));
+  const target = shape.map((dim, axis) => (typeof dim === 'number' ? dim : kept(dim, axis) ? 0 : -1));
+  if (open.length < 2) return one(s, 'Reshape', [x, vector(s, target)], x.type, shape);
+  const pieces = shape.map((dim, axis) => {
+    if (target[axis] !== -1) return vector(s, [target[axis]!]);
+    const from = like?.shape.findIndex((side) => sameDim(side, dim)) ?? -1;
+    if (from < 0) return s.fail('Reshape knows no value to read a side off', x.shape, shape);
+    return sides(s, like!, from, from + 1);
   });
-  if (inferred > 1) s.fail('Reshape leaves more than one side to be inferred', x.shape, shape);
-  return one(s, 'Reshape', [x, s.constant(target, [target.length], 'int64')], x.type, shape);
+  return one(s, 'Reshape', [x, concat(s, pieces, 0)], x.type, shape);
 }
+
+const vector = (s: Scope, values: readonly number[]) => s.constant(values, [values.length], 'int64');
 
 export function transpose(s: Scope, x: Value, order: readonly number[]): Value {
   if ([...order].sort((a, b) => a - b).join() !== x.shape.map((_, axis) => axis).join())
@@ -236,7 +239,7 @@ export function depthToSpace(s: Scope, x: Value, block: number): Value {
   });
 }
 
-/** The sides of x named in `axes`, as one int64 vector known at run time. */
+/** Sides `start` to `end` (exclusive) of x, as an int64 vector known at run time. */
 export function sides(s: Scope, x: Value, start: number, end: number): Value {
   return one(s, 'Shape', [x], 'int64', [end - start], { start: { int: start }, end: { int: end } });
 }
@@ -248,11 +251,3 @@ function image(s: Scope, op: string, x: Value): readonly [Dim, Dim, Dim, Dim] {
 
 /** Product of all elements, a scalar. */
 export const reduceProduct = (s: Scope, x: Value) => one(s, 'ReduceProd', [x], x.type, [], { keepdims: { int: 0 } });
-
-/** Reshape to the shape of another value, known at the latest when the graph runs. */
-export function reshapeLike(s: Scope, x: Value, like: Value): Value {
-  if (like.shape.every((dim) => typeof dim === 'number')) return reshape(s, x, like.shape);
-  if (!sameDim(volume(x.shape), volume(like.shape)))
-    s.fail('Reshape changes the number of elements', x.shape, like.shape);
-  return one(s, 'Reshape', [x, sides(s, like, 0, like.shape.length)], x.type, like.shape);
-}

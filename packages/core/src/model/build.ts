@@ -59,7 +59,9 @@ export function buildElf(
   const s = builder.root;
   const fed = builder.input('image', io === 'float' ? 'float32' : 'uint8', pixels);
   const image = io === 'float' ? fed : fromBytes(s, fed);
-  const stack = quadrants === 'given' ? builder.input('quadrants', 'float32', [N, 12, h, w]) : cutQuadrants(s, image);
+  const down = op.resize(s, image, 1 / 2);
+  const stack =
+    quadrants === 'given' ? builder.input('quadrants', 'float32', [N, 12, h, w]) : cutQuadrants(s, image, down);
   const given = statistics === 'given' && builder.input('statistics', 'float32', [1, statisticsLength(config)]);
   const core = statistics === 'given' && wants(outputs, 'sums') && builder.input('core', 'float32', [N, 1, h, w]);
   const collected = createStatistics({
@@ -67,12 +69,13 @@ export function buildElf(
     width: w,
     image,
     fanIn: lowering.concatFanIn,
+    poolSquares: lowering.squaresByPooling,
     ...(given && { given }),
     ...(core && { core }),
   });
 
   const m = createModule(s, { config, lowering, statistics: collected });
-  const { restored, background } = ELF(m, image, stack);
+  const { restored, background } = ELF(m, image, down, stack);
   if (wants(outputs, 'restored')) builder.output('restored', io === 'float' ? restored : toBytes(s, restored), pixels);
   if (wants(outputs, 'background')) builder.output('background', background, [N, 3, h, w]);
   if (wants(outputs, 'sums')) {
@@ -105,12 +108,13 @@ function toBytes(s: Scope, x: Value): Value {
   return op.transpose(s, op.cast(s, op.round(s, scaled), 'uint8'), [0, 2, 3, 1]);
 }
 
-/** The four quarters of a picture as channels: top left, top right, bottom left, bottom right. N 3 H W → N 12 h w */
-function cutQuadrants(s: Scope, image: Value): Value {
-  const halves = (x: Value, axis: number) => op.split(s, x, axis, [over(x.shape[axis]!, 2), over(x.shape[axis]!, 2)]);
-  return op.concat(
-    s,
-    halves(image, 2).flatMap((half) => halves(half, 3)),
-    1,
-  );
+/**
+ * The four quarters of a picture as channels: top left, top right, bottom left, bottom right. N 3 H W → N 12 h w.
+ * @param down a value with sides h and w
+ */
+function cutQuadrants(s: Scope, image: Value, down: Value): Value {
+  const [n, , H, W] = image.shape as [Dim, 3, Dim, Dim];
+  const [h, w] = [over(H, 2), over(W, 2)];
+  const cut = op.reshape(s, image, [n, 3, 2, h, 2, w], down); // channel, row, y, column, x
+  return op.reshape(s, op.transpose(s, cut, [0, 2, 4, 1, 3, 5]), [n, 12, h, w], down);
 }

@@ -53,9 +53,8 @@ export interface ElfOutputs {
   readonly background: Value;
 }
 
-/** The whole network. `image` N 3 H W, values 0…1; `quadrants` N 12 h w, or the image's own. */
-export function ELF(m: Module, image: Value, quadrants: Value): ElfOutputs {
-  const down = resize(m, image, 1 / 2); //                                                N 3 h w
+/** The whole network. `image` N 3 H W, values 0…1; `down` N 3 h w, its halving; `quadrants` N 12 h w, its own or those of a larger picture. */
+export function ELF(m: Module, image: Value, down: Value, quadrants: Value): ElfOutputs {
   const R = DSNet(m.at('dsnet'), down, quadrants); //                                     N 3 h w
   const B = sub(m, down, R); //                                                           N 3 h w
   const r = SSNet(m.at('ssnet'), image, R, B); //                                         N 3 H W

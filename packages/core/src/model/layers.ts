@@ -69,15 +69,23 @@ export function layerNorm(m: Module, x: Value, folded = m.lowering.foldNorms): N
 
 function unitVariance(m: Module, x: Value, folded: boolean): Value {
   const epsilon = m.constant([EPSILON], []);
-  const mean = op.reduce(m, 'Mean', x, [1]); // N 1 h w
+  const mean = meanOverChannels(m, x, 'Sum'); // N 1 h w
   if (!folded) {
     const centred = op.sub(m, x, mean);
-    const variance = op.reduce(m, 'Mean', op.mul(m, centred, centred), [1]);
+    const variance = meanOverChannels(m, centred, 'SumSquare');
     return op.div(m, centred, op.sqrt(m, op.add(m, variance, epsilon)));
   }
-  const squares = op.scale(m, op.reduce(m, 'SumSquare', x, [1]), 1 / channels(x));
-  const variance = op.sub(m, squares, op.mul(m, mean, mean));
-  return op.mul(m, x, op.reciprocal(m, op.sqrt(m, op.add(m, variance, epsilon))));
+  const variance = op.sub(m, meanOverChannels(m, x, 'SumSquare'), op.mul(m, mean, mean));
+  const deviation = op.sqrt(m, op.add(m, variance, epsilon));
+  return op.mul(m, x, op.div(m, m.constant([1], []), deviation));
+}
+
+/** Mean of x or of x² over the channels, N C h w → N 1 h w. */
+function meanOverChannels(m: Module, x: Value, of: 'Sum' | 'SumSquare'): Value {
+  const c = channels(x);
+  if (!m.lowering.sumByConvolution) return op.scale(m, op.reduce(m, of, x, [1]), 1 / c);
+  const average = m.constant(new Array(c).fill(1 / c), [1, c, 1, 1]);
+  return op.conv(m, of === 'Sum' ? x : op.mul(m, x, x), average);
 }
 
 /** The norm's value itself, for readers that pad their input with zeros. */
@@ -138,11 +146,11 @@ export function channelAttention(m: Module, q: Value, k: Value, v: Value, heads:
 
   if (!m.lowering.mergeAttention) {
     const mixed = op.matmul(m, weights, op.reshape(m, v, [n!, heads, d, pixels]));
-    return conv(out, op.reshapeLike(m, mixed, v), channels(v));
+    return conv(out, op.reshape(m, mixed, v.shape, v), channels(v));
   }
   const projection = out.parameter('weight', [channels(v), channels(v), 1, 1]);
   const merged = mergeProjection(out, projection, weights, heads); // N C C
-  return op.reshapeLike(m, op.matmul(m, merged, op.reshape(m, v, [n!, c!, pixels])), v);
+  return op.reshape(m, op.matmul(m, merged, op.reshape(m, v, [n!, c!, pixels])), v.shape, v);
 }
 
 /** P·blockdiag(A): one C×C matrix an image instead of a product and a convolution over its pixels. */

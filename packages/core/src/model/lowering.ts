@@ -10,6 +10,10 @@ export interface Lowering {
   readonly mergeAttention: boolean;
   /** The 1×1 after an upsampling is done before it. */
   readonly projectBeforeUpsampling: boolean;
+  /** Sums over channels become 1×1 convolutions with constant weights. */
+  readonly sumByConvolution: boolean;
+  /** Σq² and Σk² become pooled means times the number of pixels. */
+  readonly squaresByPooling: boolean;
   /** Operands of one Concat. */
   readonly concatFanIn: number;
 }
@@ -21,6 +25,8 @@ const reference: Lowering = {
   foldNorms: false,
   mergeAttention: false,
   projectBeforeUpsampling: false,
+  sumByConvolution: false,
+  squaresByPooling: false,
   concatFanIn: Infinity,
 };
 
@@ -35,7 +41,7 @@ const fast: Lowering = {
 /** Where the graph will run, each with what pays there (bench/README.md). */
 export const LOWERINGS = {
   reference,
-  native: { ...fast, alignment: 8 },
+  native: { ...fast, alignment: 8, sumByConvolution: true, squaresByPooling: true },
   wasm: fast,
   webgpu: { ...fast, alignment: 4, concatFanIn: 7 },
 } as const satisfies Record<string, Lowering>;

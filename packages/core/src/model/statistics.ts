@@ -1,6 +1,6 @@
 import type { Scope, Value } from '../graph/graph.ts';
 import * as op from '../graph/ops.ts';
-import { type Dim, ratio, sameDim, times, volume } from '../graph/shape.ts';
+import { type Dim, ratio, times, volume } from '../graph/shape.ts';
 
 /** One run of numbers within the `statistics` and `sums` vectors. */
 export interface StatisticSlot {
@@ -44,6 +44,8 @@ export interface StatisticsOptions {
   readonly image: Value;
   /** Operands of one Concat; WebGPU binds only a few buffers to a shader. */
   readonly fanIn?: number;
+  /** Sums of squares as pooled means times the number of pixels. */
+  readonly poolSquares?: boolean;
 }
 
 export function createStatistics({
@@ -53,6 +55,7 @@ export function createStatistics({
   core,
   image,
   fanIn = Infinity,
+  poolSquares = false,
 }: StatisticsOptions): Statistics {
   const slots: StatisticSlot[] = [];
   const pieces: Value[] = [];
@@ -78,6 +81,16 @@ export function createStatistics({
     cores.set(level, made);
     return made;
   };
+  /** Number of pixels of a grid, as a scalar; from the sides that the image turns out to have where those are symbols. */
+  let area: Value | undefined;
+  const pixels = (s: Scope, h: Dim, w: Dim): Value => {
+    const count = volume([h, w]);
+    if (typeof count === 'number') return s.constant([count], []);
+    const share = ratio(count, volume(image.shape.slice(2)));
+    if (share === undefined) return s.fail('statistics of a grid that is no part of the image', [h, w], image.shape);
+    area ??= op.reduceProduct(s, op.cast(s, op.sides(s, image, 2, 4), 'float32'));
+    return op.scale(s, area, share);
+  };
   const flat = (s: Scope, x: Value, length: number) => op.reshape(s, x, [x.shape[0]!, length]);
 
   return {
@@ -98,11 +111,16 @@ export function createStatistics({
       const level = levelOf(s, q);
       const d = c / heads;
       const mask = core && coreAt(s, core, level);
-      const rows = (x: Value) => op.reshape(s, mask ? op.mul(s, x, mask) : x, [n, heads, d, times(h, w)]);
-      const [qRows, kRows] = [rows(q), rows(k)];
-      const gram = op.matmul(s, qRows, op.transpose(s, kRows, [0, 1, 3, 2]));
-      const squareQ = op.reduce(s, 'SumSquare', qRows, [3]);
-      const squareK = op.reduce(s, 'SumSquare', kRows, [3]);
+      const inCore = (x: Value) => (mask ? op.mul(s, x, mask) : x);
+      const rows = (x: Value) => op.reshape(s, x, [n, heads, d, times(h, w)]);
+      const [qCore, kCore] = [inCore(q), inCore(k)];
+      const gram = op.matmul(s, rows(qCore), op.transpose(s, rows(kCore), [0, 1, 3, 2]));
+      const squares = (x: Value): Value => {
+        if (!poolSquares) return op.reduce(s, 'SumSquare', rows(x), [3]);
+        const mean = op.globalAveragePool(s, op.mul(s, x, x));
+        return op.reshape(s, op.mul(s, mean, pixels(s, h, w)), [n, heads, d, 1]);
+      };
+      const [squareQ, squareK] = [squares(qCore), squares(kCore)];
       pieces.push(flat(s, gram, heads * d * d), flat(s, squareQ, c), flat(s, squareK, c));
       const places = [
         slot(s, 'gram', level, heads * d * d),
@@ -132,32 +150,10 @@ export function createStatistics({
           slots.flatMap((part) => new Array<number>(part.length).fill(value(part))),
           [1, offset],
         );
-      const count = volume([height, width]);
-      if (typeof count === 'number')
-        return op.mul(
-          s,
-          all,
-          each(({ kind, level }) => (kind === 'sum' ? count / 4 ** level : 1)),
-        );
-      // Counts of pixels, from the sides that the image turns out to have: each 1 or its share of H·W.
-      const share = ratio(count, volume(image.shape.slice(2)));
-      if (share === undefined || !sameDim(times(height, 2), image.shape[2]!))
-        return s.fail('statistics and image differ in sides', [height, width], image.shape);
-      const area = op.reduceProduct(s, op.cast(s, op.sides(s, image, 2, 4), 'float32'));
-      const shares = op.mul(
-        s,
-        each(({ kind, level }) => (kind === 'sum' ? share / 4 ** level : 0)),
-        area,
-      );
-      return op.mul(
-        s,
-        all,
-        op.add(
-          s,
-          shares,
-          each(({ kind }) => (kind === 'sum' ? 0 : 1)),
-        ),
-      );
+      // Pooled means times the pixels that they were taken over.
+      const levels = each(({ kind, level }) => (kind === 'sum' ? 4 ** -level : 0));
+      const others = each(({ kind }) => (kind === 'sum' ? 0 : 1));
+      return op.mul(s, all, op.add(s, op.mul(s, levels, pixels(s, height, width)), others));
     },
   };
 }
