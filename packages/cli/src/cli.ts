@@ -5,6 +5,10 @@ import { EXIT, type ExitCode, printFailure, usageError } from './failure.ts';
 /** Every verb, loaded only when it is called: `elfin --help` needs no runtime. */
 const VERBS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Verb> }>> = {
   restore: { about: 'Restore photos', load: async () => (await import('./verbs/restore.ts')).restore },
+  eval: {
+    about: 'Measure PSNR and SSIM against targets, or UIQM and UCIQE without',
+    load: async () => (await import('./verbs/eval.ts')).evaluate,
+  },
   inspect: {
     about: 'Show what a preset, a model or an ONNX file consists of',
     load: async () => (await import('./verbs/inspect.ts')).inspect,

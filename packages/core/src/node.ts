@@ -1,4 +1,5 @@
 export * from './index.ts';
+export { loadModel, writeModel } from './model-files.ts';
 export {
   createRestorer,
   type FileRestoreOptions,
