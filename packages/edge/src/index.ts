@@ -1,4 +1,6 @@
 export * from './app.ts';
+export * from './compose.ts';
+export * from './config.ts';
 export * from './engine.ts';
 export * from './errors.ts';
 export * from './gate.ts';
