@@ -2,6 +2,7 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { ElfinError } from '../../errors.ts';
 import { admitImage } from '../admit.ts';
 import {
+  type Codec,
   DEFAULT_LIMITS,
   type DecodeOptions,
   type Header,
@@ -25,6 +26,13 @@ const LOADERS: Readonly<Record<ImageFormat, readonly string[]>> = {
   tiff: ['tiff'],
   gif: ['gif'],
 };
+
+/** What the codec over sharp is called in result keys, and what it writes. */
+export const SHARP = {
+  name: 'sharp',
+  version: `${sharp.versions.sharp ?? 'custom'}+vips.${sharp.versions.vips}`,
+  formats: ['jpeg', 'png', 'webp', 'avif', 'tiff'],
+} as const satisfies Pick<Codec, 'name' | 'version' | 'formats'>;
 
 export interface Opened {
   readonly header: Header;
@@ -108,21 +116,47 @@ export async function decodeStrictly<T>(
   });
 }
 
+/**
+ * Above this many pixels JPEG's Huffman tables are the standard's: fitted ones need all coefficients in memory, for 50
+ * megapixels 786 MB in all instead of 229 MB, and save 4 % of the file.
+ */
+const MOST_FITTED = 16_000_000;
+
+export interface Encoding {
+  readonly format: OutputFormat;
+  readonly quality: number;
+  readonly depth: 8 | 16;
+  readonly pixels: number;
+}
+
 /** Adds the encoder. Pixels come in as the format takes them (`fitToFormat`). */
-export function encodeWith(pipeline: Sharp, format: OutputFormat, quality: number, depth: 8 | 16): Sharp {
+export function encodeWith(pipeline: Sharp, { format, quality, depth, pixels }: Encoding): Sharp {
   const image = depth === 16 ? pipeline.toColourspace('rgb16') : pipeline;
   switch (format) {
     case 'jpeg':
-      return image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' });
+      return image.jpeg({
+        quality,
+        chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0',
+        optimiseCoding: pixels <= MOST_FITTED,
+      });
     case 'png':
       return image.png({ compressionLevel: 6, palette: false });
     case 'webp':
-      return image.webp({ quality, smartSubsample: true });
+      return image.webp({ quality });
     case 'avif':
       return image.avif({ quality });
     case 'tiff':
       return image.tiff({ compression: 'deflate', predictor: 'horizontal' });
   }
+}
+
+/** Options and pixels are checked before, so that what is left to fail in an encoder is memory. */
+export function encodeError(cause: unknown, format: OutputFormat): ElfinError {
+  return new ElfinError(
+    'OUT_OF_MEMORY',
+    `The ${FORMAT_NAMES[format]} encoder failed, most likely for want of memory.`,
+    { cause },
+  );
 }
 
 /** Prebuilt sharp leaves HEVC out for its patents; a build against a system's libvips may have it. */

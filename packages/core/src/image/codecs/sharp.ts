@@ -1,11 +1,11 @@
 import sharp from 'sharp';
-import { ElfinError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { Codec } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
 import { bitDepth, checkPixels, type PixelImage } from '../pixels.ts';
 import { probeImage } from '../probe.ts';
 import { orient } from '../transform.ts';
-import { decodeStrictly, encodeWith, openImage } from './sharp-pipeline.ts';
+import { decodeStrictly, encodeError, encodeWith, openImage, SHARP } from './sharp-pipeline.ts';
 
 /**
  * The codec for Node, over sharp: JPEG, PNG, WebP, AVIF and TIFF both ways, GIF in, HEIF where the build of libvips can.
@@ -14,9 +14,7 @@ import { decodeStrictly, encodeWith, openImage } from './sharp-pipeline.ts';
  */
 export function createSharpCodec(): Codec {
   const codec: Codec = {
-    name: 'sharp',
-    version: `${sharp.versions.sharp ?? 'custom'}+vips.${sharp.versions.vips}`,
-    formats: ['jpeg', 'png', 'webp', 'avif', 'tiff'],
+    ...SHARP,
 
     async probe(bytes) {
       return probeImage(bytes);
@@ -44,14 +42,12 @@ export function createSharpCodec(): Codec {
       throwIfAborted(options.signal);
       const { quality } = checkEncode(codec, image, options);
       const fitted = fitToFormat(image, options.format);
-      const encoded = await encodeWith(openRaw(fitted), options.format, quality, bitDepth(fitted))
+      const { width, height } = fitted;
+      const encoding = { format: options.format, quality, depth: bitDepth(fitted), pixels: width * height };
+      const encoded = await encodeWith(openRaw(fitted), encoding)
         .toBuffer()
         .catch((cause: unknown) => {
-          throw new ElfinError(
-            'OUT_OF_MEMORY',
-            `The ${options.format} encoder failed, most likely for want of memory.`,
-            { cause },
-          );
+          throw encodeError(cause, options.format);
         });
       throwIfAborted(options.signal);
       return withMetadata(bytesOf(encoded), options);

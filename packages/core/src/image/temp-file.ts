@@ -1,0 +1,84 @@
+import { rmSync } from 'node:fs';
+import { type FileHandle, mkdtemp, open, rm, statfs, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ElfinError } from '../errors.ts';
+
+/** A file that exists only as long as somebody holds it. */
+export interface TempFile {
+  readonly handle: FileHandle;
+  /** A name under which other code of this process can open it. */
+  readonly path: string;
+  /** Closes and removes it; twice is harmless. */
+  dispose(): Promise<void>;
+}
+
+/** Folders to be removed should the process end without disposing. */
+const left = new Set<string>();
+
+function removeLeft(): void {
+  for (const folder of left) rmSync(folder, { recursive: true, force: true });
+}
+
+/**
+ * An empty file of its own in `directory` (default: the system's). On Linux its name is taken away at once and the path
+ * leads through /proc to the open file: not even a killed process leaves pixels behind, only an empty folder. Elsewhere
+ * it is removed by `dispose` or at exit. Throws OUTPUT_UNWRITABLE when the folder cannot be written or has less than
+ * `bytes` free.
+ */
+export async function createTempFile(name: string, bytes: number, directory: string = tmpdir()): Promise<TempFile> {
+  let folder: string | undefined;
+  let handle: FileHandle | undefined;
+  try {
+    const { bavail, bsize } = await statfs(directory);
+    if (bavail * bsize < bytes) throw full(directory, bytes);
+    folder = await mkdtemp(join(directory, 'elfin-'));
+    if (left.size === 0) process.once('exit', removeLeft);
+    left.add(folder);
+    const path = join(folder, name);
+    handle = await open(path, 'wx+', 0o600);
+    if (process.platform === 'linux') {
+      await rm(path);
+      await symlink(`/proc/self/fd/${handle.fd}`, path);
+    }
+    return { handle, path, dispose: () => remove(folder!, handle!) };
+  } catch (cause) {
+    if (folder) await remove(folder, handle);
+    throw diskError(cause, directory, bytes);
+  }
+}
+
+async function remove(folder: string, handle?: FileHandle): Promise<void> {
+  if (!left.has(folder)) return;
+  left.delete(folder);
+  if (left.size === 0) process.removeListener('exit', removeLeft);
+  await handle?.close();
+  await rm(folder, { recursive: true, force: true });
+}
+
+function full(directory: string, bytes: number): ElfinError {
+  const megabytes = Math.ceil(bytes / 1e6);
+  return new ElfinError(
+    'OUTPUT_UNWRITABLE',
+    `The folder for temporary files, ${directory}, has no room for the ${megabytes} MB of this image; free some or set TMPDIR.`,
+    { data: { directory, bytes } },
+  );
+}
+
+/** A failure to write temporary data, in our words; our own errors pass as they are. */
+export function diskError(cause: unknown, directory: string, bytes: number): ElfinError {
+  if (cause instanceof ElfinError) return cause;
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code ?? '') || /no space left|file too large|quota/i.test(message)) {
+    const error = full(directory, bytes);
+    return new ElfinError(error.code, error.message, { cause, data: error.data });
+  }
+  return new ElfinError(
+    'OUTPUT_UNWRITABLE',
+    `Temporary files cannot be written to ${directory} (${code ?? message}); set TMPDIR.`,
+    {
+      cause,
+      data: { directory },
+    },
+  );
+}
