@@ -1,6 +1,5 @@
-import { loadSharpCodec, type PixelImage } from '@elfin/core/node';
+import { loadSharpCodec, type PixelImage, type WriteOptions, writeAtomically } from '@elfin/core/node';
 import sharp, { type OverlayOptions, type Sharp } from 'sharp';
-import { writeAtomically } from './outputs.ts';
 
 /** Longest side of one half of a comparison, in pixels. */
 const SIDE = 1200;
@@ -14,6 +13,7 @@ export async function writeComparison(
   path: string,
   before: string | Uint8Array,
   after: string | Uint8Array,
+  options: WriteOptions,
 ): Promise<void> {
   const [left, right] = await Promise.all([half(before), half(after)]);
   const width = left.info.width + GAP + right.info.width;
@@ -25,7 +25,7 @@ export async function writeComparison(
     top: 0,
   }));
   const sheet = sharp({ create: { width, height, channels: 3, background: '#ffffff' } }).composite(tiles);
-  await writeAtomically(path, await sheet.jpeg({ quality: 90 }).toBuffer());
+  await writeAtomically(path, await sheet.jpeg({ quality: 90 }).toBuffer(), options);
 }
 
 function half(image: string | Uint8Array) {
@@ -37,7 +37,7 @@ function flat(image: Sharp) {
 }
 
 /** The degradation that the network predicted, as a PNG. Errors: OUTPUT_UNWRITABLE. */
-export async function writeMap(path: string, degradation: PixelImage): Promise<void> {
+export async function writeMap(path: string, degradation: PixelImage, options: WriteOptions): Promise<void> {
   const codec = await loadSharpCodec();
-  await writeAtomically(path, await codec.encode(degradation, { format: 'png' }));
+  await writeAtomically(path, await codec.encode(degradation, { format: 'png' }), options);
 }

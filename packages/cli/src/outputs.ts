@@ -1,6 +1,7 @@
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
-import { ElfinError, type OutputFormat } from '@elfin/core';
+import type { OutputFormat } from '@elfin/core';
+import { formatOf } from '@elfin/core/node';
 import { usageError } from './failure.ts';
 import type { Input } from './inputs.ts';
 
@@ -12,16 +13,6 @@ export const EXTENSIONS: Readonly<Record<OutputFormat, string>> = {
   avif: '.avif',
   tiff: '.tif',
 };
-const BY_EXTENSION: Readonly<Record<string, OutputFormat>> = {
-  '.jpg': 'jpeg',
-  '.jpeg': 'jpeg',
-  '.png': 'png',
-  '.webp': 'webp',
-  '.avif': 'avif',
-  '.tif': 'tiff',
-  '.tiff': 'tiff',
-};
-
 /** Where one input's result goes. `format` is undefined where the source's own format is to be kept. */
 export interface Target {
   readonly path: string | '-';
@@ -78,7 +69,7 @@ function targetOf(
   }
   const named = formatOf(output);
   if (named === undefined && format === undefined) {
-    const known = Object.keys(BY_EXTENSION).join(' ');
+    const known = Object.values(EXTENSIONS).join(' ');
     throw usageError(
       `Cannot tell a format from the output's name ${output}: end it in one of ${known}, or give --format.`,
     );
@@ -91,61 +82,10 @@ function extensionFor(format: OutputFormat | undefined, kept: OutputFormat | und
   return kept === undefined ? EXTENSIONS.png : extname(path);
 }
 
-/** The format that a file name's extension stands for, where elfin writes it. */
-export function formatOf(path: string): OutputFormat | undefined {
-  return BY_EXTENSION[extname(path).toLowerCase()];
-}
-
 async function isFolder(output: string, several: boolean): Promise<boolean> {
   if (/[\\/]$/.test(output)) return true;
   const found = await stat(output).catch(() => undefined);
   if (several && found !== undefined && !found.isDirectory())
     throw usageError(`-o ${output} is a file, but several inputs are given: name a folder.`);
   return several || (found?.isDirectory() ?? false);
-}
-
-/** Refuses what cannot be written, before any work is done. Errors: OUTPUT_EXISTS, OUTPUT_UNWRITABLE. */
-export async function checkTarget(path: string, { force }: { force: boolean }): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory()) throw new ElfinError('OUTPUT_UNWRITABLE', `${path} is a folder, not a file to write.`);
-  if (found && !force)
-    throw new ElfinError('OUTPUT_EXISTS', `${path} exists already: give --force to replace it, or another -o.`);
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const probe = temporaryName(path);
-    await (await open(probe, 'wx')).close();
-    await rm(probe, { force: true });
-  } catch (error) {
-    throw unwritable(path, error);
-  }
-}
-
-/** Writes a file so that it appears whole or not at all. Errors: OUTPUT_UNWRITABLE. */
-export async function writeAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = temporaryName(path);
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(temporary, 'wx');
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw unwritable(path, error);
-  }
-}
-
-function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${Math.random().toString(36).slice(2)}.part`);
-}
-
-function unwritable(path: string, cause: unknown): ElfinError {
-  const reason = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
-  return new ElfinError('OUTPUT_UNWRITABLE', `Cannot write ${path} (${reason}): check the folder and its rights.`, {
-    cause,
-  });
 }

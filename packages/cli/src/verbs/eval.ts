@@ -114,8 +114,8 @@ export const evaluate = defineVerb({
         images.push({ name, error: failureOf(error) });
       }
     }
-    const mean = meanOf(images.flatMap(({ scores }) => scores ? [scores] : []));
-    const input = meanOf(images.flatMap(({ input: scores }) => scores ? [scores] : []));
+    const mean = meanOf(images.flatMap(({ scores }) => (scores ? [scores] : [])));
+    const input = meanOf(images.flatMap(({ input: scores }) => (scores ? [scores] : [])));
     const restored = Object.keys(input).length > 0;
     if (args.json)
       process.stdout.write(
@@ -148,13 +148,14 @@ function stem(file: string): string {
   return basename(file, extname(file));
 }
 
-/** Means by name, of finite scores: equal pictures have no PSNR to average. */
+/** Means by name; equal pictures, whose PSNR is infinite, count only where all are. */
 function meanOf(all: readonly Scores[]): Scores {
   const names = Object.keys(all[0] ?? {});
   return Object.fromEntries(
     names.map((name) => {
       const values = all.map((scores) => scores[name]!).filter(Number.isFinite);
-      return [name, values.reduce((sum, value) => sum + value, 0) / values.length];
+      const sum = values.reduce((total, value) => total + value, 0);
+      return [name, values.length > 0 ? sum / values.length : Number.POSITIVE_INFINITY];
     }),
   );
 }

@@ -1,11 +1,12 @@
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type EmitOptions, emitElf, type ModelRef, TASKS, type Task } from '@elfin/core';
+import { checkWritable, writeAtomically } from '@elfin/core/node';
 import { graphName, tritonConfig } from '@elfin/core/remote';
 import { readSafetensors } from '@elfin/core/weights';
 import { defineVerb, numberFlag } from '../command.ts';
 import { EXIT, usageError } from '../failure.ts';
 import { MODEL_FLAG, openModel } from '../models.ts';
-import { checkTarget, writeAtomically } from '../outputs.ts';
 import { grouped } from '../table.ts';
 
 interface Written {
@@ -109,9 +110,10 @@ async function writeOnnx(
   path: string,
   { force, ...graph }: Graph & { force: boolean },
 ): Promise<Written[]> {
-  await checkTarget(path, { force });
+  await mkdir(dirname(path), { recursive: true });
+  await checkWritable(path, { force });
   const { onnx } = await emit(model, graph);
-  await writeAtomically(path, onnx);
+  await writeAtomically(path, onnx, { force });
   return [{ path, bytes: onnx.byteLength }];
 }
 
@@ -133,8 +135,8 @@ async function writeTriton(
       [join(folder, name, '1', 'model.onnx'), onnx],
       [join(folder, name, 'config.pbtxt'), new TextEncoder().encode(pbtxt)],
     ] as const) {
-      await checkTarget(path, { force });
-      await writeAtomically(path, content);
+      await mkdir(dirname(path), { recursive: true });
+      await writeAtomically(path, content, { force });
       written.push({ path, bytes: content.byteLength });
     }
   }

@@ -114,7 +114,7 @@ export const restore = defineVerb({
       ...(megapixels !== undefined && { limits: { pixels: Math.round(megapixels * 1e6) } }),
     };
     const encoding = {
-      policy: args.metadata as MetadataPolicy,
+      metadata: args.metadata as MetadataPolicy,
       ...given('quality', numberFlag('quality', args.quality, { min: 1, max: 100, integer: true })),
     };
     const inputs = await expandInputs(words);
@@ -131,8 +131,12 @@ export const restore = defineVerb({
       const label = basename(input.path);
       try {
         const done = await restoreOne(restorer, input, target, {
-          options: { ...options, signal: interruption.signal, onProgress: (state) => show(progress, label, state) },
-          encoding,
+          options: {
+            ...options,
+            ...encoding,
+            signal: interruption.signal,
+            onProgress: (state) => show(progress, label, state),
+          },
           force: args.force === true,
           compare: args.compare === true,
           map: args.map === true,
