@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -39,15 +42,35 @@ def read_image(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def load_clean(folder: Path, max_side: int = 1024) -> list[np.ndarray]:
-    """All clean photos, long side at most `max_side`, as uint8: about 0.7 GB for 800 of them."""
-    photos = []
-    for path in list_images(folder):
-        image = read_image(path)
-        scale = max_side / max(image.shape[:2])
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        photos.append(image)
+def load_clean(folder: Path, cache: Path, max_side: int = 1024) -> list[np.ndarray]:
+    """All clean photos, long side at most `max_side`, as uint8 [h, w, 3].
+
+    Decoded once into one file under `cache` (about 0.9 GB for 800 photos) and mapped from there, so that several
+    trainings share the memory and a resumed one starts at once. The file's name changes with the photos.
+    """
+    files = list_images(folder)
+    stamp = hashlib.sha256(repr([(str(f.relative_to(folder)), f.stat().st_size, max_side) for f in files]).encode()).hexdigest()
+    pixels, index = cache / f"photos-{stamp[:12]}.u8", cache / f"photos-{stamp[:12]}.json"
+    if not index.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        shapes, part = [], pixels.with_suffix(f".{os.getpid()}.part")
+        with open(part, "wb") as out:
+            for file in files:
+                image = read_image(file)
+                scale = max_side / max(image.shape[:2])
+                if scale < 1:
+                    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                shapes.append(image.shape)
+                out.write(image.tobytes())
+        part.replace(pixels)
+        whole = index.with_suffix(f".{os.getpid()}.part")
+        whole.write_text(json.dumps(shapes))
+        whole.replace(index)
+    flat = np.memmap(pixels, np.uint8, "r")
+    photos, at = [], 0
+    for h, w, c in json.loads(index.read_text()):
+        photos.append(flat[at : at + h * w * c].reshape(h, w, c))
+        at += h * w * c
     return photos
 
 

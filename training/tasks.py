@@ -28,7 +28,7 @@ class Task:
 
 
 def rain_sampler(data: Path, cache: Path) -> Sample:
-    photos = load_clean(data / "train-clean")
+    photos = load_clean(data / "train-clean", cache)
     bank = rain.create_bank(TRAIN_SEED, cache=cache)
 
     def sample(rng: Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +44,7 @@ def rain_degrader() -> Degrade:
 
 
 def lowlight_sampler(data: Path, cache: Path) -> Sample:
-    photos = load_clean(data / "train-clean")
+    photos = load_clean(data / "train-clean", cache)
 
     def sample(rng: Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
         (clean,) = random_crop((photos[int(rng.integers(len(photos)))],), rng, side)
@@ -57,7 +57,7 @@ REAL_PAIRS = 0.2  # of underwater samples; 70 pairs more often than that would b
 
 
 def underwater_sampler(data: Path, cache: Path) -> Sample:
-    photos = load_clean(data / "train-clean")
+    photos = load_clean(data / "train-clean", cache)
     pairs = load_pairs(data / "train-pairs" / "underwater")
 
     def sample(rng: Generator, side: int) -> tuple[np.ndarray, np.ndarray]:

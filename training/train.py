@@ -93,6 +93,7 @@ class Run:
         self.folder: Path = args.run or Path(__file__).parent / "runs" / f"{args.task}-{args.preset}"
         self.lock = hold(self.folder)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(args.seed)
         self.model = create_elf(args.preset, args.channels).to(self.device)
         self.names = [n for n, _ in self.model.named_parameters()]
         self.params = [p for _, p in self.model.named_parameters()]
@@ -359,6 +360,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"train: {error}", file=sys.stderr)
         return 2
     finally:
+        run.lock.close()
         if args.save_state and (run.folder / "state").exists():
             parts, info = load_state(run.folder / "state")
             save_state(args.save_state, parts, info)
