@@ -24,6 +24,10 @@ export async function loadModel(path: string | URL, options: Omit<ImportOptions,
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') throw unknown(name, 'Nothing is there', cause);
     throw unreadable(name, cause);
   });
+  if (/\.onnx$/i.test(name)) {
+    const message = `${name} is an emitted graph, which no longer holds the weights as trained: give what it was emitted from.`;
+    throw new ElfinError('WEIGHTS_UNSUPPORTED', message);
+  }
   if (!info.isDirectory()) {
     const { manifest, weights } = await importCheckpoint(await read(name), { ...options, where: name });
     return createModelRef(manifest, async () => weights);
