@@ -9,10 +9,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
-import { emitElf, type PresetName } from '@elfin/core';
+import { emitElf, LOWERINGS, type Lowering, type PresetName } from '@elfin/core';
+import { readSafetensors } from '@elfin/core/weights';
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
-import { LOWERINGS, type Lowering } from '../packages/core/src/model/lowering.ts';
-import { readSafetensors } from '../packages/core/src/weights/safetensors.ts';
 
 const { values: args } = parseArgs({
   options: {

@@ -6,12 +6,10 @@
  */
 import { parseArgs } from 'node:util';
 import type { Feeds, PixelImage, PresetName, Session, SessionOptions } from '@elfin/core';
-import { describeElf } from '../packages/core/src/model/describe.ts';
-import { createNodeRuntime } from '../packages/core/src/runtime/node.ts';
-import { imageSink, imageSource } from '../packages/core/src/tiling/pixels.ts';
-import type { TilingOptions } from '../packages/core/src/tiling/plan.ts';
-import { runTiles } from '../packages/core/src/tiling/run.ts';
-import { createStatisticsTotal } from '../packages/core/src/tiling/statistics.ts';
+import { describeElf } from '@elfin/core';
+import { createNodeRuntime } from '@elfin/core/node';
+import type { TilingOptions } from '@elfin/core/tiling';
+import { createStatisticsTotal, imageSink, imageSource, runTiles } from '@elfin/core/tiling';
 import { addRain } from './rain.ts';
 import { readModel, readPhoto } from './tiling-setup.ts';
 
@@ -27,7 +25,7 @@ if (!args.photo || !args.weights) throw new Error('Say where the photo (--photo)
 
 const model = await readModel(args.weights, args.preset as PresetName, Number(args.crop));
 const layout = describeElf(model.manifest.preset).statistics;
-const runtime = createNodeRuntime({ device: 'cpu', memory: 'fast' });
+const runtime = createNodeRuntime({ device: 'cpu' });
 const rainy = addRain(await readPhoto(args.photo, 1), { seed: 1 });
 // Sixteen bits, so that rounding does not hide small differences.
 const image: PixelImage = { ...rainy, data: Uint16Array.from(rainy.data, (value) => value * 257) };

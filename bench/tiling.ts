@@ -9,13 +9,11 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { PixelImage, PresetName, SessionOptions } from '@elfin/core';
+import { describeElf } from '@elfin/core';
+import { createNodeRuntime } from '@elfin/core/node';
+import type { Axis, Plan, TilingOptions } from '@elfin/core/tiling';
+import { imageSink, imageSource, runTiles } from '@elfin/core/tiling';
 import sharp from 'sharp';
-import { describeElf } from '../packages/core/src/model/describe.ts';
-import { createNodeRuntime } from '../packages/core/src/runtime/node.ts';
-import type { Axis } from '../packages/core/src/tiling/axis.ts';
-import { imageSink, imageSource } from '../packages/core/src/tiling/pixels.ts';
-import type { Plan, TilingOptions } from '../packages/core/src/tiling/plan.ts';
-import { runTiles } from '../packages/core/src/tiling/run.ts';
 import { addRain } from './rain.ts';
 import { readModel, readPhoto } from './tiling-setup.ts';
 
@@ -50,18 +48,16 @@ const WAYS: Record<string, TilingOptions> = {
   'local 128/64': local(128, 64),
   'local 256/64': local(256, 64),
   'local 256/128': local(256, 128),
-  'local 384/128': local(384, 128),
   'local 512/128': local(512, 128),
-  'global 256/128 ×0': global(256, 128, 0),
-  'global 256/128 ×1': global(256, 128, 1),
-  'global 256/128 ×2': global(256, 128, 2),
-  'global 256/128 ×3': global(256, 128, 3),
-  'global 512/128 ×1': global(512, 128, 1),
+  'global 512/96 ×0': global(512, 96, 0),
+  'global 512/96 ×1': global(512, 96, 1),
+  'global 512/96 ×2': global(512, 96, 2),
+  'global 512/96 ×3': global(512, 96, 3),
 };
 const ways = Object.entries(WAYS).filter(([name]) => !args.only || args.only.split(',').includes(name));
 
 const model = await readModel(args.weights, args.preset as PresetName, Number(args.crop));
-const runtime = createNodeRuntime({ device: 'cpu', memory: 'fast' });
+const runtime = createNodeRuntime({ device: 'cpu' });
 const open = (options: SessionOptions) => runtime.open(model, options);
 // Held open: otherwise each run would load its graph anew.
 const held = [

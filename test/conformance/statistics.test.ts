@@ -1,6 +1,6 @@
 import { type EmitOptions, PRESETS } from '@elfin/core';
+import { createStatisticsTotal } from '@elfin/core/tiling';
 import { describe, expect, test } from 'vitest';
-import { createStatisticsTotal } from '../../packages/core/src/tiling/statistics.ts';
 import { cut, distance, magnitude, openElf, type Plain, quadrantsOf, readGolden } from '../helpers/elf.ts';
 
 const flat = (shape: readonly number[], value: number): Plain => ({

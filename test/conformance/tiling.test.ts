@@ -1,9 +1,7 @@
 import { CONFIGS, type Feeds, type PixelImage, type PresetName, type Session, type SessionOptions } from '@elfin/core';
+import type { TilingOptions } from '@elfin/core/tiling';
+import { createStatisticsTotal, imageSink, imageSource, runTiles } from '@elfin/core/tiling';
 import { expect, test } from 'vitest';
-import { imageSink, imageSource } from '../../packages/core/src/tiling/pixels.ts';
-import type { TilingOptions } from '../../packages/core/src/tiling/plan.ts';
-import { runTiles } from '../../packages/core/src/tiling/run.ts';
-import { createStatisticsTotal } from '../../packages/core/src/tiling/statistics.ts';
 import { type Golden, openElf, readGolden } from '../helpers/elf.ts';
 import { seeded } from '../helpers/seeded-model.ts';
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { OutputFormat, PixelImage } from '@elfin/core';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { seeded, seededModels } from '../helpers/seeded-model.ts';
+import { models, noise } from '../helpers/pictures.ts';
 
-const restorer = createRestorer({ models: seededModels() });
+const restorer = createRestorer({ models });
 let folder: string;
 let input: string;
 let output: string;
@@ -133,12 +133,4 @@ async function encoded(image: PixelImage, format: OutputFormat): Promise<Uint8Ar
 
 async function pixels(path: string): Promise<PixelImage['data']> {
   return (await (await loadSharpCodec()).decode(await readFile(path))).data;
-}
-
-function noise(width: number, height: number, channels: 3 | 4 = 3, depth: 8 | 16 = 8): PixelImage {
-  const random = seeded(11);
-  const length = width * height * channels;
-  const data = depth === 8 ? new Uint8Array(length) : new Uint16Array(length);
-  for (let i = 0; i < length; i++) data[i] = random() * 2 ** depth;
-  return { width, height, channels, data };
 }

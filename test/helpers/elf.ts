@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { CONFIGS, type EmitOptions, type EmittedElf, emitElf, type PresetName, type Tensor } from '@elfin/core';
+import type { StateDict, WeightTensor } from '@elfin/core/weights';
+import { readSafetensors } from '@elfin/core/weights';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import { readSafetensors } from '../../packages/core/src/weights/safetensors.ts';
-import type { StateDict, WeightTensor } from '../../packages/core/src/weights/state-dict.ts';
 
 /** One golden file: the authors' modules at 16 channels, their weights, one input and what they made of it. */
 export interface Golden {

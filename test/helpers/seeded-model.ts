@@ -1,8 +1,7 @@
 import type { Manifest, ModelRef, ModelSize, Models, PresetName, Task } from '@elfin/core';
-import { sha256 } from '@elfin/core';
-import { describeElf } from '../../packages/core/src/model/describe.ts';
-import { writeSafetensors } from '../../packages/core/src/weights/safetensors.ts';
-import type { WeightTensor } from '../../packages/core/src/weights/state-dict.ts';
+import { describeElf, sha256 } from '@elfin/core';
+import type { WeightTensor } from '@elfin/core/weights';
+import { writeSafetensors } from '@elfin/core/weights';
 
 /** A small generator with a known period (mulberry32): equal seeds give equal weights on every machine. */
 export function seeded(seed: number): () => number {

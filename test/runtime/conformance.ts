@@ -1,9 +1,8 @@
 import type { Feeds, ModelRef, Outputs, Runtime, Tensor } from '@elfin/core';
+import { describeElf, emitElf } from '@elfin/core';
+import { readSafetensors } from '@elfin/core/weights';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeElf } from '../../packages/core/src/model/describe.ts';
-import { emitElf } from '../../packages/core/src/model/emit.ts';
-import { readSafetensors } from '../../packages/core/src/weights/safetensors.ts';
 import { seeded, seededModel } from '../helpers/seeded-model.ts';
 
 const OWN = { io: 'float', statistics: 'own', quadrants: 'own' } as const;

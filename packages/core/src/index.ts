@@ -12,6 +12,7 @@ export type { ElfConfig } from './model/elf.ts';
 export type * from './model/emit.ts';
 export { emitElf } from './model/emit.ts';
 export type { Lowering, Target } from './model/lowering.ts';
+export { LOWERINGS } from './model/lowering.ts';
 export type * from './model/manifest.ts';
 export { modelName, modelSize, PRESETS, parseManifest, parseModelName, VARIANT } from './model/manifest.ts';
 export type * from './model/models.ts';

@@ -1,0 +1,232 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { psnr, ssim } from '@elfin/core/metrics';
+import { loadSharpCodec } from '@elfin/core/node';
+import { readSafetensors, writeSafetensors } from '@elfin/core/weights';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HOSTILE } from '../fixtures/images/hostile.ts';
+import { elfin } from '../helpers/cli.ts';
+import { noise } from '../helpers/pictures.ts';
+import { seededModel } from '../helpers/seeded-model.ts';
+
+const fixtures = fileURLToPath(new URL('../fixtures/images/', import.meta.url));
+const codec = await loadSharpCodec();
+let folder: string;
+let photo: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'elfin-cli-'));
+  photo = join(folder, 'photo.png');
+  await writeFile(photo, await codec.encode(noise(80, 56), { format: 'png' }));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const oneLine = (code: string) => new RegExp(`^elfin: [^\\n]+ \\[${code}\\]\\n$`);
+
+describe('elfin restore', () => {
+  test('one photo: the result, the comparison and the map beside each other, and what was done', async () => {
+    const out = join(folder, 'one');
+    const { code, stderr } = await elfin(['restore', photo, '-o', `${out}/`, '--compare', '--map']);
+    expect({ code, files: (await readdir(out)).sort() }).toEqual({
+      code: 0,
+      files: ['photo.compare.jpg', 'photo.map.png', 'photo.png'],
+    });
+    expect(stderr).toMatch(
+      /photo\.png → .*\n {4}derain with derain-lw-\S+, cpu × \d+ threads?, whole, 1 tile, \d+\.\d s\n/,
+    );
+    const sizes = await Promise.all(
+      ['photo.png', 'photo.compare.jpg', 'photo.map.png'].map(async (name) =>
+        codec.probe(await readFile(join(out, name))),
+      ),
+    );
+    expect(sizes.map(({ width, height }) => [width, height])).toEqual([
+      [80, 56],
+      [164, 56],
+      [40, 28],
+    ]);
+
+    const before = await readFile(join(out, 'photo.png'));
+    const again = await elfin(['restore', photo, '-o', `${out}/`, '--strength', '0.5']);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringMatching(oneLine('OUTPUT_EXISTS')) });
+    expect(await readFile(join(out, 'photo.png'))).toEqual(before);
+  });
+
+  test('hostile files fail each with its code and leave nothing; the good one among them is restored', async () => {
+    const out = join(folder, 'hostile');
+    const files = HOSTILE.map(({ file }) => join(fixtures, file));
+    const { code, stdout } = await elfin(['restore', ...files, photo, '-o', out, '--json', '--format', 'png']);
+    const { images, ...counts } = JSON.parse(stdout.toString());
+    expect({ code, ...counts }).toEqual({ code: 1, restored: 1, failed: HOSTILE.length });
+    const codes = images.slice(0, -1).map((image: { error: { code: string } }) => image.error.code);
+    expect(Object.fromEntries(HOSTILE.map(({ file }, index) => [file, codes[index]]))).toEqual(
+      Object.fromEntries(HOSTILE.map(({ file, code: wanted }) => [file, wanted])),
+    );
+    expect(await readdir(out)).toEqual(['photo.png']);
+  });
+
+  test('standard input to standard output, and nothing else on it', async () => {
+    const { code, stdout, stderr } = await elfin(['restore', '-', '--strength', '0'], { stdin: await readFile(photo) });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const [image, source] = await Promise.all([codec.decode(stdout), codec.decode(await readFile(photo))]);
+    expect(image.data).toEqual(source.data);
+  });
+
+  test('an interrupt stops the work and leaves no file, whole or half', async () => {
+    const out = join(folder, 'interrupted');
+    const large = join(folder, 'large.png');
+    await writeFile(large, await codec.encode(noise(1600, 1200), { format: 'png' }));
+    const { code, stderr } = await elfin(['restore', large, '-o', `${out}/`], { interruptAfterMs: 4000 });
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(oneLine('ABORTED')) });
+    expect(await readdir(out)).toEqual([]);
+  });
+
+  test('places that cannot be written are told before any work', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    await mkdir(join(folder, 'taken', 'photo.png'), { recursive: true });
+    const cases = [
+      ['-o', join(file, 'below', 'x.png')],
+      ['-o', join(folder, 'taken'), '--force'],
+    ];
+    for (const place of cases)
+      expect(await elfin(['restore', photo, ...place])).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(oneLine('OUTPUT_UNWRITABLE')),
+      });
+  });
+});
+
+describe('wrong words end with 2, one line and no stack', () => {
+  test.each([
+    [['restore'], /Name what to restore/],
+    [['restore', 'x.jpg', '--taks', 'derain'], /--taks is not a flag of elfin restore: did you mean --task\?/],
+    [['restore', 'x.jpg', '--task', 'snow'], /--task is one of derain, lowlight, underwater, auto, not "snow"/],
+    [['restore', 'x.jpg', '--strength', 'much'], /--strength is a number from 0 to 1/],
+    [['restore', 'x.jpg', '-o', 'result.bmp'], /Cannot tell a format/],
+    [['restore', 'x.jpg', '--device', 'toaster'], /--device is/],
+    [['eval'], /--input is missing/],
+    [['import', 'x.pth'], /--preset is missing/],
+    [['fly'], /There is no verb "fly"/],
+  ])('%j', async (words, says) => {
+    const { code, stderr } = await elfin(words, { cwd: folder });
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
+    expect(stderr).toMatch(says);
+  });
+
+  test('help of every verb, and the version', async () => {
+    const { stdout } = await elfin(['--help']);
+    const verbs = [...stdout.toString().matchAll(/^ {2}(\w+) {2,}/gm)].map(([, verb]) => verb!);
+    expect(verbs).toEqual(expect.arrayContaining(['restore', 'eval', 'inspect', 'export', 'import', 'doctor']));
+    const helps = await Promise.all(verbs.map((verb) => elfin([verb, '--help'])));
+    for (const help of helps) expect(help).toMatchObject({ code: 0, stderr: '' });
+    expect((await elfin(['--version'])).stdout.toString()).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('models', () => {
+  test('import, restore with what was imported, inspect and export it', async () => {
+    const { bytes } = await seededModel('elf-lw');
+    const { state } = readSafetensors(await bytes(), 'seeded');
+    const wrapped = new Map([...state].map(([key, tensor]) => [`module.${key}`, tensor]));
+    const checkpoint = join(folder, 'trained.safetensors');
+    await writeFile(checkpoint, writeSafetensors(wrapped));
+    const model = join(folder, 'model');
+    const imported = await elfin([
+      'import',
+      checkpoint,
+      '--preset',
+      'elf-lw',
+      '--task',
+      'lowlight',
+      '--crop',
+      '192',
+      '-o',
+      model,
+      '--json',
+    ]);
+    expect(JSON.parse(imported.stdout.toString())).toMatchObject({
+      keys: 499,
+      manifest: { preset: 'elf-lw', task: 'lowlight', crop: 192 },
+    });
+
+    const out = join(folder, 'by-import.png');
+    expect((await elfin(['restore', photo, '--task', 'lowlight', '--model', model, '-o', out])).code).toBe(0);
+    const wrong = await elfin([
+      'restore',
+      photo,
+      '--task',
+      'derain',
+      '--model',
+      model,
+      '-o',
+      join(folder, 'never.png'),
+    ]);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
+
+    const onnx = join(folder, 'model.onnx');
+    expect((await elfin(['export', '--model', model, '--io', 'uint8', '-o', onnx])).code).toBe(0);
+    const { stdout } = await elfin(['inspect', onnx, '--json']);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ opset: 17, inputs: [{ name: 'image', type: 'uint8' }] });
+  });
+
+  test('a checkpoint of another preset, with NaN, or that would run code', async () => {
+    const { bytes } = await seededModel('elf-lw');
+    const { state } = readSafetensors(await bytes(), 'seeded');
+    const [key, tensor] = [...state][0]!;
+    const broken = new Map(state).set(key, { ...tensor, data: tensor.data.map(() => Number.NaN) });
+    const files = { fits: await bytes(), nan: writeSafetensors(broken) };
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, `${name}.safetensors`), content);
+    const evil = fileURLToPath(new URL('../fixtures/weights/os-system.pth', import.meta.url));
+    const to = ['--task', 'derain', '-o', join(folder, 'refused')];
+    const results = await Promise.all([
+      elfin(['import', join(folder, 'fits.safetensors'), '--preset', 'elf', ...to]),
+      elfin(['import', join(folder, 'nan.safetensors'), '--preset', 'elf-lw', ...to]),
+      elfin(['import', evil, '--preset', 'elf-lw', ...to]),
+    ]);
+    expect(results.map(({ code }) => code)).toEqual([1, 1, 1]);
+    for (const [index, code] of ['WEIGHTS_MISMATCH', 'WEIGHTS_NOT_FINITE', 'WEIGHTS_UNSAFE'].entries())
+      expect(results[index]!.stderr).toMatch(oneLine(code));
+    expect(results[0]!.stderr).toContain('elf-lw');
+    expect(results[2]!.stderr).toContain('system');
+    await expect(readdir(join(folder, 'refused'))).rejects.toThrow();
+  });
+});
+
+test('elfin eval prints what the metrics say, before and after restoring', async () => {
+  const [inputs, targets] = [join(folder, 'inputs'), join(folder, 'targets')];
+  const [a, b] = [noise(64, 48, 1), noise(64, 48, 2)];
+  for (const [where, image] of [
+    [inputs, a],
+    [targets, b],
+  ] as const) {
+    await mkdir(where);
+    await writeFile(join(where, 'photo.png'), await codec.encode(image, { format: 'png' }));
+  }
+  const plain = await elfin(['eval', '--input', inputs, '--target', targets, '--json']);
+  const scores = { psnr: psnr(a, b), ssim: ssim(a, b) };
+  expect(JSON.parse(plain.stdout.toString())).toEqual({ mean: scores, images: [{ name: 'photo', scores }] });
+  const restored = await elfin([
+    'eval',
+    '--input',
+    inputs,
+    '--target',
+    targets,
+    '--task',
+    'derain',
+    '--precision',
+    'float16',
+    '--json',
+  ]);
+  expect(JSON.parse(restored.stdout.toString())).toMatchObject({
+    input: scores,
+    precision: 'float16',
+    images: [{ input: scores }],
+  });
+});
+
+test('elfin doctor finds this machine able', async () => {
+  const { code, stdout } = await elfin(['doctor', '--json']);
+  expect({ code, ...JSON.parse(stdout.toString()) }).toMatchObject({ code: 0, ok: true });
+});
