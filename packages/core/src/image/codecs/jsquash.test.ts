@@ -1,0 +1,94 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { HOSTILE } from '../../../../../test/fixtures/images/hostile.ts';
+import { readImage } from '../../../../../test/fixtures/images/read.ts';
+import type { PixelImage } from '../pixels.ts';
+import { createJsquashCodec } from './jsquash.ts';
+import { createSharpCodec } from './sharp.ts';
+
+const require = createRequire(import.meta.url);
+const wasm = async (name: string, path: string) =>
+  new WebAssembly.Module(
+    await readFile(join(dirname(require.resolve(`@jsquash/${name}/package.json`)), 'codec', path)),
+  );
+const codec = createJsquashCodec({
+  modules: {
+    jpegDecode: await wasm('jpeg', 'dec/mozjpeg_dec.wasm'),
+    jpegEncode: await wasm('jpeg', 'enc/mozjpeg_enc.wasm'),
+    png: await wasm('png', 'pkg/squoosh_png_bg.wasm'),
+    webpDecode: await wasm('webp', 'dec/webp_dec.wasm'),
+    webpEncode: await wasm('webp', 'enc/webp_enc_simd.wasm'),
+  },
+});
+const sharp = createSharpCodec();
+
+/** Mean absolute difference of samples, in 8-bit steps. */
+function difference(one: PixelImage, other: PixelImage): number {
+  expect([one.width, one.height, one.channels]).toEqual([other.width, other.height, other.channels]);
+  const scale = one.data instanceof Uint16Array ? 257 : 1;
+  let sum = 0;
+  for (let at = 0; at < one.data.length; at++) sum += Math.abs(one.data[at]! - other.data[at]!);
+  return sum / one.data.length / scale;
+}
+
+describe('jSquash codec', () => {
+  test.each([
+    'rgb.jpg',
+    'rgb.png',
+    'rgb.webp',
+    'rgba.png',
+    'alpha.webp',
+    'grey.png',
+    'grey16.png',
+    'rgb16.png',
+    'palette.png',
+    'grey-alpha.png',
+    'interlaced.png',
+    'progressive.jpg',
+    'grey.jpg',
+    'lossless.webp',
+    'orientation-6.jpg',
+    'orientation-3.jpg',
+    '1x1.png',
+    '1x1.jpg',
+  ])('%s decodes as sharp decodes it', async (name) => {
+    const bytes = readImage(name);
+    const [ours, theirs] = [await codec.decode(bytes), await sharp.decode(bytes)];
+    expect(ours.header).toEqual(theirs.header);
+    // Two JPEG decoders differ in chroma upsampling and rounding, nothing else does.
+    expect(difference(ours, theirs)).toBeLessThan(name.endsWith('.jpg') ? 2 : 0.6);
+  });
+
+  test.each(['jpeg', 'png', 'webp'] as const)('what it writes as %s others read back', async (format) => {
+    for (const name of ['rgb.png', 'rgba.png']) {
+      const image = await sharp.decode(readImage(name));
+      const encoded = await codec.encode(image, { format, quality: 95 });
+      const back = await sharp.decode(encoded);
+      expect([back.header.format, back.width, back.height]).toEqual([format, image.width, image.height]);
+      if (format === 'png') {
+        const rgba = await codec.decode(encoded);
+        expect([...rgba.data.slice(0, 3)]).toEqual([...image.data.slice(0, 3)]);
+      }
+    }
+  });
+
+  test('16 bits survive PNG', async () => {
+    const deep = await codec.decode(readImage('rgb16.png'));
+    expect(deep.data).toBeInstanceOf(Uint16Array);
+    const back = await sharp.decode(await codec.encode(deep, { format: 'png' }));
+    expect(back.data).toBeInstanceOf(Uint16Array);
+  });
+
+  test.each(HOSTILE.filter(({ found }) => found !== 'decoder'))('$file is $code', async ({ file, code }) => {
+    await expect(codec.decode(readImage(file))).rejects.toMatchObject({ code });
+  });
+
+  test('formats without a module are not offered', async () => {
+    const only = createJsquashCodec({ modules: { png: await wasm('png', 'pkg/squoosh_png_bg.wasm') } });
+    expect(only.formats).toEqual(['png']);
+    await expect(only.decode(readImage('rgb.jpg'))).rejects.toMatchObject({ code: 'IMAGE_UNSUPPORTED' });
+    await expect(codec.decode(readImage('rgb.avif'))).rejects.toMatchObject({ code: 'IMAGE_UNSUPPORTED' });
+  });
+});
