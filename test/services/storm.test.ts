@@ -3,20 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { awkwardKeys, inLanes, seeded, shuffle } from '../helpers/storm.ts';
 import { freePort } from './helpers/process.ts';
 import { type S3Server, startMinio, startVersitygw } from './helpers/s3.ts';
-import {
-  awkwardKeys,
-  type Consumer,
-  checkResults,
-  inferences,
-  inLanes,
-  seeded,
-  shuffle,
-  startConsumer,
-  startRelay,
-  uploadPhotos,
-} from './helpers/storm.ts';
+import { type Consumer, checkResults, inferences, startConsumer, startRelay, uploadPhotos } from './helpers/storm.ts';
 
 const PHOTOS = 200;
 const SECRET = 'a-shared-secret-of-the-storm';
@@ -76,13 +66,6 @@ describe.each([
     });
     expect([...statuses]).toEqual([202]);
     const { counts } = await consumer.ask('idle');
-    console.info(
-      JSON.stringify(counts),
-      all.filter((b) => b.includes('(166)')).length,
-      relay.bodies.length,
-      new Set(relay.bodies.map((b) => JSON.parse(b).Records?.[0].s3.object.key)).size,
-      (await import('node:child_process')).execSync('cat ' + settings.journal + '/dead/*.reason || true').toString(),
-    );
     expect(await checkResults(server.client, server.bucket, contents)).toEqual({
       results: PHOTOS,
       wrong: [],

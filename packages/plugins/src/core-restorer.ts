@@ -1,8 +1,36 @@
-import { type Codec, type Models, type Restorer, TASKS } from '@elfin/core';
-import type { UploadRestorer } from './restorer.ts';
+import {
+  type Codec,
+  isElfinError,
+  type Metadata,
+  type MetadataPolicy,
+  type ModelSize,
+  type Models,
+  type OutputFormat,
+  type Restorer,
+  TASKS,
+  type Task,
+} from '@elfin/core';
+import type { RestoredBytes, UploadRestorer } from './restorer.ts';
+
+/** The part of core's Node restorer that is used: encoded in, encoded out, in memory bounded whatever the image's size. */
+export interface EncodedRestorer {
+  restoreEncoded(
+    input: Uint8Array,
+    options: {
+      readonly task: Task | 'auto';
+      readonly model: ModelSize;
+      readonly strength: number;
+      readonly format: OutputFormat;
+      readonly quality?: number;
+      readonly metadata: MetadataPolicy;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<{ readonly bytes: Uint8Array; readonly report: object }>;
+}
 
 export interface CoreRestorerOptions {
-  readonly restorer: Restorer;
+  /** Core's; the one of `@elfin/core/node` is used through `restoreEncoded`. */
+  readonly restorer: Restorer | EncodedRestorer;
   /** The one that the restorer decodes with; it also encodes. */
   readonly codec: Codec;
   /** The ones that the restorer restores with: their digests are part of each result's name. */
@@ -18,26 +46,33 @@ export function createUploadRestorer({ restorer, codec, models }: CoreRestorerOp
     codec: { name: codec.name, version: codec.version },
     async models({ restore, model = 'lw' }) {
       if (restore === 'none') return [];
-      const tasks = restore === 'auto' ? TASKS : [restore];
-      const refs = await Promise.all(tasks.map((task) => models.resolve(task, model)));
-      return refs.map(({ digest }) => digest);
+      if (restore !== 'auto') return [(await models.resolve(restore, model)).digest];
+      const refs = await Promise.all(TASKS.map((task) => models.resolve(task, model).catch(ignoreUnknown)));
+      return refs.flatMap((ref) => (ref ? [ref.digest] : []));
     },
     async restoreBytes(bytes, options, { signal }) {
       const { restore: task, model = 'lw', strength = 1, format, quality, metadata: policy = 'none' } = options;
+      const lossy = quality === undefined ? {} : { quality };
+      const encode = async (image: Parameters<Codec['encode']>[0], metadata: Metadata, report?: object) => {
+        const encoded = await codec.encode(image, { format, metadata, policy, ...lossy });
+        return { bytes: encoded, ...(report && { report: { ...report } }) } satisfies RestoredBytes;
+      };
       if (task === 'none') {
         const { metadata, header: _, ...image } = await codec.decode(bytes, { signal });
-        return {
-          bytes: await codec.encode(image, { format, metadata, policy, ...(quality !== undefined && { quality }) }),
-        };
+        return encode(image, metadata);
+      }
+      if ('restoreEncoded' in restorer) {
+        const given = { task, model, strength, format, metadata: policy, signal, ...lossy };
+        const done = await restorer.restoreEncoded(bytes, given);
+        return { bytes: done.bytes, report: { ...done.report } };
       }
       const { image, metadata, report } = await restorer.restore(bytes, { task, model, strength, signal });
-      const encoded = await codec.encode(image, {
-        format,
-        metadata,
-        policy,
-        ...(quality !== undefined && { quality }),
-      });
-      return { bytes: encoded, report: { ...report } };
+      return encode(image, metadata, report);
     },
   };
+}
+
+/** `auto` chooses among the models that there are. */
+function ignoreUnknown(error: unknown): undefined {
+  if (!(isElfinError(error) && error.code === 'MODEL_UNKNOWN')) throw error;
 }

@@ -8,42 +8,8 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackfillReport, TriggerCounts } from '@elfin/plugins';
 import { createS3Storage } from '@elfin/plugins/s3';
+import { inLanes } from '../../helpers/storm.ts';
 import type { ConsumerSettings } from './consumer.ts';
-
-/** Numbers that look random and are the same every time (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-export function shuffle<T>(items: readonly T[], random: () => number): T[] {
-  const out = [...items];
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [out[i], out[j]] = [out[j]!, out[i]!];
-  }
-  return out;
-}
-
-/** Keys that people really use and that servers encode in different ways. */
-export function awkwardKeys(count: number): string[] {
-  const names = [
-    (i: number) => `plain-${i}.jpg`,
-    (i: number) => `with space ${i}.jpg`,
-    (i: number) => `a+b+${i}.JPG`,
-    (i: number) => `ünïcödé-写真-🌧-${i}.jpg`,
-    (i: number) => `100%2Fdone-${i}.jpeg`,
-    (i: number) => `50% off ${i}.png`,
-    (i: number) => `q=a&b;c#d'e(${i})!.webp`,
-    (i: number) => `deep/er/and/deep er/${i}.jpg`,
-  ];
-  return Array.from({ length: count }, (_, i) => `incoming/${names[i % names.length]!(i)}`);
-}
 
 /** Uploads photos, every twentieth in parts of 5 MiB. Gives what each holds. */
 export async function uploadPhotos(client: S3Client, bucket: string, keys: readonly string[]) {
@@ -58,14 +24,6 @@ export async function uploadPhotos(client: S3Client, bucket: string, keys: reado
     await new Upload({ client, params, partSize: 5 * 1024 * 1024 }).done();
   });
   return contents;
-}
-
-export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
-  const rest = [...items];
-  const lane = async () => {
-    for (let item = rest.shift(); item !== undefined; item = rest.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
 }
 
 /** Stands where a server sends its events; keeps them, to be delivered as unreliably as the test likes. */

@@ -47,8 +47,9 @@ function settle(message: QueueMessage, handled: readonly Handled[]): void {
   else message.retry({ delaySeconds: Math.min(3600, Math.max(...delays)) });
 }
 
-/** Doubling from ten seconds; a claim says itself when it runs out. */
+/** Doubling from ten seconds; a claim says itself when it runs out. What no retry mends goes to the dead letters at once. */
 function delayOf({ error }: Extract<Outcome, { status: 'failed' }>, attempts: number): number {
   const { retryAfterMs } = error.data;
-  return typeof retryAfterMs === 'number' ? Math.ceil(retryAfterMs / 1000) : 10 * 2 ** Math.min(attempts - 1, 8);
+  if (typeof retryAfterMs === 'number') return Math.ceil(retryAfterMs / 1000);
+  return error.retry ? 10 * 2 ** Math.min(attempts - 1, 8) : 0;
 }
