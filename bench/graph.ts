@@ -49,6 +49,8 @@ interface Contender {
   readonly name: string;
   readonly session: InferenceSession;
   readonly times: number[];
+  /** Processor time of the whole process, which neighbours on a shared machine disturb less. */
+  readonly processor: number[];
   output: Float32Array;
 }
 
@@ -69,16 +71,21 @@ image.forEach((_, i) => {
 const contenders: Contender[] = [];
 for (const [name, onnx] of models) {
   const session = await ort.InferenceSession.create(onnx, options);
-  contenders.push({ name, session, times: [], output: new Float32Array() });
+  contenders.push({ name, session, times: [], processor: [], output: new Float32Array() });
 }
 for (let round = -2; round < rounds; round++) {
   for (const contender of contenders) {
-    const { session, times } = contender;
+    const { session, times, processor } = contender;
     const feeds = { [session.inputNames[0]!]: new ort.Tensor('float32', image, [1, 3, side, side]) };
+    const used = process.cpuUsage();
     const start = performance.now();
     const results: Record<string, Tensor> = await session.run(feeds);
     // The first two rounds warm up.
-    if (round >= 0) times.push(performance.now() - start);
+    if (round >= 0) {
+      times.push(performance.now() - start);
+      const { user, system } = process.cpuUsage(used);
+      processor.push((user + system) / 1000);
+    }
     contender.output = results[session.outputNames[0]!]!.data as Float32Array;
   }
 }
@@ -88,9 +95,12 @@ const [first] = contenders;
 const emissions = Array.from({ length: 5 }, () => emit(fast).milliseconds);
 console.log(`${preset}, ${side}×${side}, ${engine}, ${threads} thread(s), ${rounds} rounds`);
 console.log(`emission: first ${emissions[0]!.toFixed(0)} ms, median ${median(emissions).toFixed(0)} ms`);
-console.log(`| graph | median ms | ratio to ${first!.name} | max |Δ| |\n|---|---|---|---|`);
-for (const { name, times, output } of contenders) {
-  const ratio = median(times.map((time, round) => time / first!.times[round]!));
+console.log(`| graph | ms | ratio to ${first!.name} | processor ms | ratio | max |Δ| |\n|---|---|---|---|---|---|`);
+const against = (values: readonly number[], base: readonly number[]) =>
+  median(values.map((value, round) => value / base[round]!)).toFixed(3);
+for (const { name, times, processor, output } of contenders) {
   const difference = output.reduce((most, value, i) => Math.max(most, Math.abs(value - first!.output[i]!)), 0);
-  console.log(`| ${name} | ${median(times).toFixed(1)} | ${ratio.toFixed(3)} | ${difference.toExponential(1)} |`);
+  const wall = `${median(times).toFixed(0)} | ${against(times, first!.times)}`;
+  const busy = `${median(processor).toFixed(0)} | ${against(processor, first!.processor)}`;
+  console.log(`| ${name} | ${wall} | ${busy} | ${difference.toExponential(1)} |`);
 }

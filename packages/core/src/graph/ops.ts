@@ -128,16 +128,6 @@ export function globalAveragePool(s: Scope, x: Value): Value {
   return one(s, 'GlobalAveragePool', [x], x.type, [n, c, 1, 1]);
 }
 
-/** Mean over `size`² squares. */
-export function averagePool(s: Scope, x: Value, size: number): Value {
-  const [n, c, h, w] = image(s, 'AveragePool', x);
-  const ints = [size, size];
-  return one(s, 'AveragePool', [x], x.type, [n, c, over(h, size), over(w, size)], {
-    kernel_shape: { ints },
-    strides: { ints },
-  });
-}
-
 /** Bilinear, half-pixel centres (align_corners = false), by a factor a power of two up or down. */
 export function resize(s: Scope, x: Value, factor: number): Value {
   const [n, c, h, w] = image(s, 'Resize', x);
