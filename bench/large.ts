@@ -3,7 +3,7 @@
  * restored tile by tile, encoded row by row. Run once per mode, since the peak is the process's. Results: docs/tiling.md.
  *
  *   node --conditions=@elfin/source bench/large.ts --photo FILE --weights FILE --mode local|global
- *     [--megapixels 50] [--passes 1] [--tile N] [--preset elf-lw] [--crop 128] [--out FILE]
+ *     [--megapixels 50] [--passes 1] [--tile N] [--preset elf-lw] [--crop 128] [--threads N] [--out FILE]
  */
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -25,14 +25,16 @@ const { values: args } = parseArgs({
     tile: { type: 'string' },
     preset: { type: 'string', default: 'elf-lw' },
     crop: { type: 'string', default: '128' },
+    threads: { type: 'string' },
     out: { type: 'string' },
   },
 });
 if (!args.photo || !args.weights) throw new Error('Say where the photo (--photo) and the weights (--weights) are.');
 
 const jpeg = await enlarge(args.photo, Number(args.megapixels) * 1e6);
+const threads = args.threads === undefined ? {} : { threads: Number(args.threads) };
 const model = await readModel(args.weights, args.preset as PresetName, Number(args.crop));
-const runtime = createNodeRuntime({ device: 'cpu' });
+const runtime = createNodeRuntime({ device: 'cpu', ...threads });
 const peak = () => Math.round(process.resourceUsage().maxRSS / 1024);
 const begun = performance.now();
 const since = () => ((performance.now() - begun) / 1000).toFixed(0);

@@ -2,7 +2,7 @@
  * What tiling costs in picture quality: PSNR to ground truth and to the whole image's output, and a figure for seams,
  * for each way of tiling, on photos under synthetic heavy rain. Method and results: docs/tiling.md.
  *
- *   node --conditions=@elfin/source bench/tiling.ts --photos DIR --weights FILE [--preset elf-lw] [--crop 128]
+ *   node --conditions=@elfin/source bench/tiling.ts --photos DIR --weights FILE [--preset elf-lw] [--crop 128] [--threads N]
  *     [--limit 10] [--scale 1] [--density 5000] [--size 1] [--only NAME,…] [--pictures DIR] [--json FILE]
  */
 import { readdir, writeFile } from 'node:fs/promises';
@@ -23,6 +23,7 @@ const { values: args } = parseArgs({
     weights: { type: 'string' },
     preset: { type: 'string', default: 'elf-lw' },
     crop: { type: 'string', default: '128' },
+    threads: { type: 'string' },
     limit: { type: 'string', default: '10' },
     scale: { type: 'string', default: '1' },
     density: { type: 'string', default: '5000' },
@@ -56,8 +57,9 @@ const WAYS: Record<string, TilingOptions> = {
 };
 const ways = Object.entries(WAYS).filter(([name]) => !args.only || args.only.split(',').includes(name));
 
+const threads = args.threads === undefined ? {} : { threads: Number(args.threads) };
 const model = await readModel(args.weights, args.preset as PresetName, Number(args.crop));
-const runtime = createNodeRuntime({ device: 'cpu' });
+const runtime = createNodeRuntime({ device: 'cpu', ...threads });
 const open = (options: SessionOptions) => runtime.open(model, options);
 // Held open: otherwise each run would load its graph anew.
 const held = [

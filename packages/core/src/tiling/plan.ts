@@ -61,8 +61,8 @@ export interface Plan {
 }
 
 /** Measured peak of onnxruntime-node (cpu) a window pixel, for the largest variant; docs/tiling.md tells how. */
-export const BYTES_PER_PIXEL = 1200;
-const DEFAULT_MEMORY = 512 * 1024 * 1024;
+export const BYTES_PER_PIXEL = 1536;
+const DEFAULT_MEMORY = 384 * 1024 * 1024;
 // What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
 const TILED = 'global';
 const SMALLEST_TILE = 64;
