@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,7 +55,11 @@ describe('elfin restore', () => {
 
   test('hostile files fail each with its code and leave nothing; the good one among them is restored', async () => {
     const out = join(folder, 'hostile');
-    const files = HOSTILE.map(({ file }) => join(fixtures, file));
+    // Each under a name of its own: two inputs with one output would be refused as a whole.
+    const inputs = join(folder, 'hostile-inputs');
+    await mkdir(inputs);
+    const files = HOSTILE.map(({ file }, index) => join(inputs, `${index}-${file}`));
+    await Promise.all(HOSTILE.map(({ file }, index) => copyFile(join(fixtures, file), files[index]!)));
     const { code, stdout } = await elfin(['restore', ...files, photo, '-o', out, '--json', '--format', 'png']);
     const { images, ...counts } = JSON.parse(stdout.toString());
     expect({ code, ...counts }).toEqual({ code: 1, restored: 1, failed: HOSTILE.length });
@@ -163,7 +167,7 @@ describe('models', () => {
       '-o',
       join(folder, 'never.png'),
     ]);
-    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
 
     const onnx = join(folder, 'model.onnx');
     expect((await elfin(['export', '--model', model, '--io', 'uint8', '-o', onnx])).code).toBe(0);
@@ -178,7 +182,7 @@ describe('models', () => {
     const broken = new Map(state).set(key, { ...tensor, data: tensor.data.map(() => Number.NaN) });
     const files = { fits: await bytes(), nan: writeSafetensors(broken) };
     for (const [name, content] of Object.entries(files)) await writeFile(join(folder, `${name}.safetensors`), content);
-    const evil = fileURLToPath(new URL('../fixtures/weights/os-system.pth', import.meta.url));
+    const evil = fileURLToPath(new URL('../fixtures/weights/malicious.pth', import.meta.url));
     const to = ['--task', 'derain', '-o', join(folder, 'refused')];
     const results = await Promise.all([
       elfin(['import', join(folder, 'fits.safetensors'), '--preset', 'elf', ...to]),
@@ -196,7 +200,7 @@ describe('models', () => {
 
 test('elfin eval prints what the metrics say, before and after restoring', async () => {
   const [inputs, targets] = [join(folder, 'inputs'), join(folder, 'targets')];
-  const [a, b] = [noise(64, 48, 1), noise(64, 48, 2)];
+  const [a, b] = [noise(64, 48, 3, 8, 1), noise(64, 48, 3, 8, 2)];
   for (const [where, image] of [
     [inputs, a],
     [targets, b],
