@@ -1,4 +1,4 @@
-import type { Codec, OutputFormat, PixelImage } from '@elfin/core';
+import type { Codec, ElfinErrorCode, OutputFormat, PixelImage } from '@elfin/core';
 import { describe, expect, it } from 'vitest';
 import { AWKWARD, type Awkward } from '../fixtures/images/awkward.ts';
 import { HOSTILE } from '../fixtures/images/hostile.ts';
@@ -11,8 +11,8 @@ export interface Abilities {
   readonly depth: 8 | 16;
   /** Formats that it decodes; files of others must be refused with IMAGE_UNSUPPORTED. */
   readonly decodes: readonly string[];
-  /** Files whose damage it cannot see: wasm decoders fill in what is missing. */
-  readonly blind?: readonly string[];
+  /** Codes that differ from the list's for files whose fault only a decoder finds, or cannot decode at all. */
+  readonly codes?: Readonly<Record<string, ElfinErrorCode>>;
 }
 
 const SIZE = { width: 48, height: 32 };
@@ -62,7 +62,7 @@ export function codecConformance(
   can: Abilities,
   read: (file: string) => Promise<Uint8Array> | Uint8Array,
 ) {
-  const decodable = AWKWARD.filter(({ header }) => can.decodes.includes(header.format));
+  const decodable = AWKWARD.filter(({ file, header }) => can.decodes.includes(header.format) && !can.codes?.[file]);
   const profiled = ['adobe-rgb.jpg', 'p3.jpg', 'p3-16.png'];
 
   describe('decodes', () => {
@@ -76,7 +76,7 @@ export function codecConformance(
         expect(image.data instanceof Uint16Array).toBe(header.bitDepth === 16 && can.depth === 16);
         expect(image.data.length).toBe(image.width * image.height * image.channels);
         // Without colour management wider spaces come out paler; nothing more is promised then.
-        const allowed = !can.icc && profiled.includes(file) ? 60 : tolerance;
+        const allowed = !can.icc && profiled.includes(file) ? 90 : tolerance;
         if (picture === 'quarters') expect(distance(image)).toBeLessThanOrEqual(allowed);
       },
     );
@@ -120,11 +120,13 @@ export function codecConformance(
   });
 
   describe('refuses', () => {
-    const files = HOSTILE.filter(({ file }) => !can.blind?.includes(file));
-    it.each(files.map(({ file, code, why }) => [file, code, why] as const))('%s: %s (%s)', async (file, code) => {
-      const bytes = await read(file);
-      await expect(codec.decode(bytes)).rejects.toThrow(refusal(code));
-    });
+    it.each(HOSTILE.map(({ file, code, why }) => [file, can.codes?.[file] ?? code, why] as const))(
+      '%s: %s (%s)',
+      async (file, code) => {
+        const bytes = await read(file);
+        await expect(codec.decode(bytes)).rejects.toThrow(refusal(code));
+      },
+    );
   });
 
   describe('encodes', () => {

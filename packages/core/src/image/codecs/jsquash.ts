@@ -1,51 +1,26 @@
 import { ElfinError, isElfinError, throwIfAborted } from '../../errors.ts';
 import { admitImage } from '../admit.ts';
-import { type Codec, DEFAULT_QUALITY, type Header, type ImageFormat, type OutputFormat } from '../codec.ts';
+import type { Codec, Header } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
-import { unsupported } from '../formats/bytes.ts';
-import { checkPixels, type PixelImage } from '../pixels.ts';
+import { corrupt, unsupported } from '../formats/bytes.ts';
+import { jpegComponents } from '../formats/jpeg.ts';
+import { stillPng } from '../formats/png.ts';
+import { writePng } from '../formats/png-write.ts';
+import { FORMAT_NAMES } from '../formats/sniff.ts';
+import { stillWebp } from '../formats/webp.ts';
+import { checkPixels, joinAlpha, type PixelImage, splitAlpha } from '../pixels.ts';
 import { probeImage, readMetadata } from '../probe.ts';
 import { resample } from '../resample.ts';
 import { orient } from '../transform.ts';
+import { type JsquashModules, loadDecoders, loadEncoders, type Rgba } from './jsquash-modules.ts';
 
-/**
- * Compiled codecs, for runtimes that cannot fetch and compile wasm themselves: in workerd each is an imported module.
- * A browser leaves them out; the packages then load their own files. What a given object lacks is not offered.
- */
-export interface JsquashModules {
-  readonly jpegDecode?: WebAssembly.Module;
-  readonly jpegEncode?: WebAssembly.Module;
-  readonly png?: WebAssembly.Module;
-  readonly webpDecode?: WebAssembly.Module;
-  /** The SIMD build, `webp_enc_simd.wasm`. */
-  readonly webpEncode?: WebAssembly.Module;
-}
+export type { JsquashModules } from './jsquash-modules.ts';
 
 export interface JsquashOptions {
   readonly modules?: JsquashModules;
 }
 
-type Raw = {
-  readonly data: Uint8Array | Uint8ClampedArray | Uint16Array;
-  readonly width: number;
-  readonly height: number;
-};
-type Decoder = (bytes: ArrayBuffer, depth: 8 | 16) => Promise<Raw>;
-type Encoder = (image: Raw, quality: number) => Promise<ArrayBuffer>;
-
-/** Loads once; a failure is forgotten, so that the next call may succeed. */
-function once<T>(load: () => Promise<T>): () => Promise<T> {
-  let loaded: Promise<T> | undefined;
-  return () => {
-    loaded ??= load().catch((error) => {
-      loaded = undefined;
-      throw error;
-    });
-    return loaded;
-  };
-}
-
-/** The decoders make an `ImageData`, which workerd does not have. */
+/** The decoders make an `ImageData`, which workerd and Node do not have. */
 function provideImageData(): void {
   const scope = globalThis as { ImageData?: unknown };
   scope.ImageData ??= class {
@@ -60,104 +35,49 @@ function provideImageData(): void {
   };
 }
 
-function decoders(modules: JsquashModules | undefined): Partial<Record<ImageFormat, () => Promise<Decoder>>> {
-  const offered = (module: WebAssembly.Module | undefined) => modules === undefined || module !== undefined;
-  return {
-    ...(offered(modules?.jpegDecode) && {
-      jpeg: once(async () => {
-        const { default: decode, init } = await import('@jsquash/jpeg/decode.js');
-        if (modules?.jpegDecode) await init(modules.jpegDecode);
-        return (bytes) => decode(bytes, { preserveOrientation: false });
-      }),
-    }),
-    ...(offered(modules?.png) && {
-      png: once(async () => {
-        const { default: decode, init } = await import('@jsquash/png/decode.js');
-        await init(modules?.png);
-        return (bytes, depth) => (depth === 16 ? decode(bytes, { bitDepth: 16 }) : decode(bytes));
-      }),
-    }),
-    ...(offered(modules?.webpDecode) && {
-      webp: once(async () => {
-        const { default: decode, init } = await import('@jsquash/webp/decode.js');
-        if (modules?.webpDecode) await init(modules.webpDecode);
-        return (bytes) => decode(bytes);
-      }),
-    }),
-  };
-}
-
-function encoders(modules: JsquashModules | undefined): Partial<Record<OutputFormat, () => Promise<Encoder>>> {
-  const offered = (module: WebAssembly.Module | undefined) => modules === undefined || module !== undefined;
-  return {
-    ...(offered(modules?.jpegEncode) && {
-      jpeg: once(async () => {
-        const { default: encode, init } = await import('@jsquash/jpeg/encode.js');
-        if (modules?.jpegEncode) await init(modules.jpegEncode);
-        return (image, quality) => encode(image as ImageData, { quality });
-      }),
-    }),
-    ...(offered(modules?.png) && {
-      png: once(async () => {
-        const { default: encode, init } = await import('@jsquash/png/encode.js');
-        await init(modules?.png);
-        return (image) =>
-          image.data instanceof Uint16Array ? encode(image as never, { bitDepth: 16 }) : encode(image as ImageData);
-      }),
-    }),
-    ...(offered(modules?.webpEncode) && {
-      webp: once(async () => {
-        const { default: encode, init } = await import('@jsquash/webp/encode.js');
-        if (modules?.webpEncode) await init(modules.webpEncode);
-        return (image, quality) => encode(image as ImageData, { quality });
-      }),
-    }),
-  };
-}
-
-/** RGBA as the codecs want it, in a buffer of its own: they read the whole buffer, whatever view they are given. */
-function toRgba({ width, height, channels, data }: PixelImage): Raw {
-  const deep = data instanceof Uint16Array;
-  const size = width * height * 4;
-  const out = deep ? new Uint16Array(size) : new Uint8ClampedArray(size);
-  if (channels === 4) out.set(data);
-  else {
-    out.fill(deep ? 65535 : 255);
-    for (let from = 0, to = 0; to < size; from += 3, to += 4) {
-      out[to] = data[from]!;
-      out[to + 1] = data[from + 1]!;
-      out[to + 2] = data[from + 2]!;
-    }
+/** The bytes as these decoders can take them: stills, without the parts that cost memory and decide no pixel. */
+function prepare(bytes: Uint8Array, { format }: Header): Uint8Array {
+  if (format === 'png') return stillPng(bytes);
+  if (format === 'webp') return stillWebp(bytes);
+  if (format === 'jpeg' && jpegComponents(bytes) === 4) {
+    throw unsupported('This JPEG is in CMYK, which is not decoded here; save it as RGB first.');
   }
-  return { width, height, data: out };
+  return bytes;
+}
+
+/** RGBA in a buffer of its own. */
+function toRgba(image: PixelImage): Rgba {
+  const { colour, alpha } = splitAlpha(image);
+  const { width, height } = image;
+  const opaque = () => {
+    const deep = image.data instanceof Uint16Array;
+    return deep ? new Uint16Array(width * height).fill(65535) : new Uint8Array(width * height).fill(255);
+  };
+  return { width, height, data: joinAlpha(colour, alpha ?? opaque()).data };
 }
 
 /** RGB, or RGBA where the header says that there is alpha: the decoders always give four channels. */
-function fromRgba({ width, height, data }: Raw, { hasAlpha }: Header): PixelImage {
-  if (hasAlpha) return checkPixels({ width, height, channels: 4, data });
-  const out = data instanceof Uint16Array ? new Uint16Array(width * height * 3) : new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; to < out.length; from += 4, to += 3) {
-    out[to] = data[from]!;
-    out[to + 1] = data[from + 1]!;
-    out[to + 2] = data[from + 2]!;
-  }
-  return { width, height, channels: 3, data: out };
+function fromRgba({ width, height, data }: Rgba, { hasAlpha }: Header): PixelImage {
+  const image = checkPixels({ width, height, channels: 4, data });
+  return hasAlpha ? image : splitAlpha(image).colour;
 }
 
 /**
- * The codec over jSquash's WebAssembly builds (mozjpeg, the `png` crate, libwebp), for workerd and browsers: JPEG, PNG and
- * WebP both ways, 16 bits in PNG. Embedded colour profiles are not converted: numbers are taken as sRGB.
+ * The codec over jSquash's WebAssembly builds (mozjpeg, the `png` crate, libwebp, libavif), for workerd, browsers and
+ * Node: JPEG, PNG, WebP and AVIF both ways, 16 bits from PNG and deep AVIF and into PNG. No colour management: embedded
+ * profiles are not converted, numbers are taken as sRGB. CMYK JPEG is refused. mozjpeg fills in what damaged JPEG data
+ * lacks, so that damage which leaves the file's structure whole goes unseen. Errors beside those of {@link Codec}:
+ * RUNTIME_UNAVAILABLE when a build cannot be loaded; the next call tries again.
  */
 export function createJsquashCodec(options: JsquashOptions = {}): Codec {
-  const { modules } = options;
-  const reads = decoders(modules);
-  const writes = encoders(modules);
+  const reads = loadDecoders(options.modules);
+  const writes = loadEncoders(options.modules);
   provideImageData();
 
   const codec: Codec = {
     name: 'jsquash',
-    version: '1',
-    formats: (['jpeg', 'png', 'webp'] as const).filter((format) => writes[format]),
+    version: '2',
+    formats: (['jpeg', 'png', 'webp', 'avif'] as const).filter((format) => format === 'png' || writes[format]),
 
     async probe(bytes) {
       return probeImage(bytes);
@@ -166,42 +86,48 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
     async decode(bytes, given = {}) {
       throwIfAborted(given.signal);
       const header = admitImage(bytes, given);
-      const load = reads[header.format];
-      if (!load)
-        throw unsupported(`This runtime does not read ${header.format}; convert it to JPEG, PNG or WebP first.`);
-      const decode = await load();
-      let raw: Raw;
-      try {
-        raw = await decode(bytes.slice().buffer, header.bitDepth);
-      } catch (cause) {
-        if (isElfinError(cause)) throw cause;
-        // Emscripten and Rust both report damage and want of memory alike, and the header was sound.
-        throw new ElfinError('IMAGE_CORRUPT', `The ${header.format} decoder gave the image up; it is damaged.`, {
-          cause,
-        });
-      }
+      const name = FORMAT_NAMES[header.format];
+      const decoder = reads[header.format];
+      if (!decoder) throw unsupported(`${name} is not decoded here; convert it to JPEG, PNG or WebP first.`);
+      const prepared = prepare(bytes, header);
+      const decode = await decoder.get();
       throwIfAborted(given.signal);
+      let raw: Rgba;
+      try {
+        const found = decode(prepared, header.bitDepth);
+        if (!found) throw corrupt(name, 'its pixels cannot be decoded');
+        raw = found;
+      } catch (cause) {
+        decoder.reset();
+        if (isElfinError(cause)) throw cause;
+        const { code, message, data } = corrupt(name, 'its pixels cannot be decoded');
+        throw new ElfinError(code, message, { cause, data });
+      }
       const image = orient(fromRgba(raw, header), header.orientation);
       if (image.width !== header.width || image.height !== header.height) {
-        throw new ElfinError('IMAGE_CORRUPT', 'The image decodes to other sides than its header announces.');
+        throw corrupt(name, `its header says ${header.width} × ${header.height}, its content something else`);
       }
       return { ...image, header, metadata: readMetadata(bytes, header.format) };
     },
 
     async encode(image, given) {
       throwIfAborted(given.signal);
-      const { quality = DEFAULT_QUALITY[given.format] } = checkEncode(codec, image, given);
+      const { quality } = checkEncode(codec, image, given);
       const fitted = fitToFormat(image, given.format);
-      const load = writes[given.format];
-      if (!load) throw new ElfinError('OPTION_INVALID', `This runtime does not write ${given.format}.`);
-      const encode = await load();
-      const encoded = await encode(toRgba(fitted), quality).catch((cause: unknown) => {
-        throw new ElfinError('OUT_OF_MEMORY', `The ${given.format} encoder failed, most likely for want of memory.`, {
-          cause,
-        });
-      });
+      if (given.format === 'png') return withMetadata(writePng(fitted), given);
+      const encoder = writes[given.format]!;
+      const encode = await encoder.get();
       throwIfAborted(given.signal);
-      return withMetadata(new Uint8Array(encoded), given);
+      try {
+        const encoded = encode(toRgba(fitted), quality);
+        if (!encoded) throw new Error('the encoder gave nothing');
+        return withMetadata(encoded.slice(), given);
+      } catch (cause) {
+        encoder.reset();
+        if (isElfinError(cause)) throw cause;
+        const message = `The ${FORMAT_NAMES[given.format]} encoder failed, most likely for want of memory.`;
+        throw new ElfinError('OUT_OF_MEMORY', message, { cause });
+      }
     },
 
     async resize(image, { width, height }) {

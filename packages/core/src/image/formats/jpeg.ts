@@ -71,6 +71,14 @@ function frameHeader(marker: number, body: Uint8Array, orientation: number): Hea
   };
 }
 
+/** Colour components: 1 grey, 3 YCbCr or RGB, 4 CMYK. */
+export function jpegComponents(bytes: Uint8Array): number {
+  for (const { marker, body } of segments(bytes)) {
+    if (isFrame(marker)) return body[5] ?? 0;
+  }
+  return 0;
+}
+
 /**
  * True when an end marker is reached and the coded data could hold the announced size: every 8 × 8 block of the first
  * component takes one bit at the very least, so a frame header that lies grossly shows here.

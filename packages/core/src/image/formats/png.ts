@@ -1,7 +1,7 @@
 import { unzlibSync } from 'fflate';
 import type { Header, Metadata } from '../codec.ts';
 import { readOrientation } from '../metadata/exif.ts';
-import { ascii, corrupt, startsWith, viewBytes } from './bytes.ts';
+import { ascii, concat, corrupt, crc32, startsWith, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
 interface Chunk {
@@ -37,14 +37,14 @@ export function* chunks(bytes: Uint8Array): Generator<Chunk> {
   }
 }
 
-/** CRC-32 as PNG uses it, over chunk type and body. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+/** The still picture alone: what decides pixels, without animation, profiles and texts. */
+export function stillPng(bytes: Uint8Array): Uint8Array {
+  const wanted = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'];
+  const parts = [bytes.subarray(0, 8)];
+  for (const { type, body, end } of chunks(bytes)) {
+    if (wanted.includes(type)) parts.push(bytes.subarray(end - body.length - 12, end));
   }
-  return (crc ^ 0xffffffff) >>> 0;
+  return concat(...parts);
 }
 
 function header(bytes: Uint8Array): Header {

@@ -1,6 +1,6 @@
 import type { Header, Metadata } from '../codec.ts';
 import { readOrientation } from '../metadata/exif.ts';
-import { ascii, corrupt, startsWith, truncated, viewBytes } from './bytes.ts';
+import { ascii, concat, corrupt, startsWith, truncated, u32le, unsupported, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 import { EXIF_ID } from './jpeg.ts';
 
@@ -79,6 +79,25 @@ function header(bytes: Uint8Array): Header {
   };
 }
 
+/**
+ * The first frame of an animation as a still, for decoders that know no animation; a still comes back as it is. Throws
+ * IMAGE_UNSUPPORTED when that frame does not cover the canvas.
+ */
+export function stillWebp(bytes: Uint8Array): Uint8Array {
+  const frame = [...chunks(bytes)].find(({ type }) => type === 'ANMF')?.body;
+  if (!frame) return bytes;
+  const view = viewBytes(frame, 'WebP');
+  const [width, height] = [view.u24le(6) + 1, view.u24le(9) + 1];
+  const whole = header(bytes);
+  if (view.u24le(0) > 0 || view.u24le(3) > 0 || width !== whole.width || height !== whole.height) {
+    throw unsupported('The first frame of this WebP covers a part of the canvas only, which is not decoded here.');
+  }
+  const flags = Uint8Array.of(whole.hasAlpha ? FLAGS.alpha : 0, 0, 0, 0);
+  const sides = [width, height].map((value) => u32le(value - 1).subarray(0, 3));
+  const body = concat(ascii('WEBPVP8X'), u32le(10), flags, ...sides, frame.subarray(16));
+  return concat(ascii('RIFF'), u32le(body.length), body);
+}
+
 function complete(bytes: Uint8Array): boolean {
   const view = viewBytes(bytes, 'WebP');
   if (8 + view.u32(4, true) > bytes.length) return false;
@@ -102,4 +121,3 @@ function tiffBlock(body: Uint8Array): Uint8Array {
 }
 
 export const webp: Format = { header, complete, metadata };
-export const WEBP_SIGNATURE = { riff: ascii('RIFF'), webp: ascii('WEBP') } as const;

@@ -1,19 +1,20 @@
 import { zlibSync } from 'fflate';
 import type { Metadata } from '../../codec.ts';
 import { ascii, concat, u32be } from '../../formats/bytes.ts';
-import { chunks, crc32, XMP_KEYWORD } from '../../formats/png.ts';
+import { chunks, XMP_KEYWORD } from '../../formats/png.ts';
+import { pngChunk } from '../../formats/png-write.ts';
 
 /** Right behind IHDR: iCCP has to come before the palette and the pixels. An encoder's own pHYs gives way. */
 export function embedPng(bytes: Uint8Array, metadata: Metadata): Uint8Array {
   const { exif, xmp, icc, density } = metadata;
   const parts: Uint8Array[] = [];
-  if (icc) parts.push(chunk('iCCP', concat(ascii('icc\0\0'), zlibSync(icc))));
+  if (icc) parts.push(pngChunk('iCCP', concat(ascii('icc\0\0'), zlibSync(icc))));
   if (density !== undefined) {
     const perMetre = u32be(Math.round(density / 0.0254));
-    parts.push(chunk('pHYs', concat(perMetre, perMetre, Uint8Array.of(1))));
+    parts.push(pngChunk('pHYs', concat(perMetre, perMetre, Uint8Array.of(1))));
   }
-  if (exif) parts.push(chunk('eXIf', exif));
-  if (xmp) parts.push(chunk('iTXt', concat(ascii(`${XMP_KEYWORD}\0\0\0\0\0`), xmp)));
+  if (exif) parts.push(pngChunk('eXIf', exif));
+  if (xmp) parts.push(pngChunk('iTXt', concat(ascii(`${XMP_KEYWORD}\0\0\0\0\0`), xmp)));
   let at = 8;
   const rest: Uint8Array[] = [];
   for (const { type, end } of chunks(bytes)) {
@@ -22,9 +23,4 @@ export function embedPng(bytes: Uint8Array, metadata: Metadata): Uint8Array {
     at = end;
   }
   return concat(...rest);
-}
-
-function chunk(type: string, body: Uint8Array): Uint8Array {
-  const content = concat(ascii(type), body);
-  return concat(u32be(body.length), content, u32be(crc32(content)));
 }

@@ -1,0 +1,166 @@
+import { ElfinError } from '../../errors.ts';
+import type { ImageFormat, OutputFormat } from '../codec.ts';
+
+/**
+ * Compiled codecs, for runtimes that cannot fetch and compile wasm themselves: in workerd each is an imported module.
+ * A browser leaves them out; the packages then load their own files. What a given object lacks is not offered.
+ */
+export interface JsquashModules {
+  readonly jpegDecode?: WebAssembly.Module;
+  readonly jpegEncode?: WebAssembly.Module;
+  /** Decodes only; PNG is written without wasm. */
+  readonly png?: WebAssembly.Module;
+  readonly webpDecode?: WebAssembly.Module;
+  /** The SIMD build, `webp_enc_simd.wasm`. */
+  readonly webpEncode?: WebAssembly.Module;
+  readonly avifDecode?: WebAssembly.Module;
+  /** The build without threads, `avif_enc.wasm`: 3.4 MB. */
+  readonly avifEncode?: WebAssembly.Module;
+}
+
+/** RGBA; the encoders read the whole buffer, whatever view they are given. */
+export interface Rgba {
+  readonly data: Uint8Array | Uint8ClampedArray | Uint16Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type Decoder = (bytes: Uint8Array, depth: 8 | 16) => Rgba | null;
+export type Encoder = (image: Rgba, quality: number) => Uint8Array | null;
+
+/** A codec that is loaded when first wanted. */
+export interface Loaded<T> {
+  get(): Promise<T>;
+  /** Forgets the instance: one that trapped or exited is not to be trusted again. */
+  reset(): void;
+}
+
+/** Loads once; a failure is forgotten, so that the next call may succeed. Throws RUNTIME_UNAVAILABLE. */
+function lazily<T>(name: string, load: () => Promise<T>): Loaded<T> {
+  let loaded: Promise<T> | undefined;
+  return {
+    get() {
+      loaded ??= load().catch((cause: unknown) => {
+        loaded = undefined;
+        const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+        throw new ElfinError(
+          'RUNTIME_UNAVAILABLE',
+          `The ${name} codec cannot be loaded; install @jsquash/${name} or hand in its wasm module (${reason}).`,
+          { cause },
+        );
+      });
+      return loaded;
+    },
+    reset() {
+      loaded = undefined;
+    },
+  };
+}
+
+type Factory<T> = (options: {
+  noInitialRun: boolean;
+  instantiateWasm?: (
+    imports: WebAssembly.Imports,
+    done: (instance: WebAssembly.Instance) => void,
+  ) => WebAssembly.Exports;
+}) => Promise<T>;
+
+/**
+ * Instantiates an Emscripten build. The packages' own `init` is passed by: it keeps a rejected promise for ever, and
+ * lets a failure to load look like a damaged image.
+ */
+async function instantiate<T>(
+  imported: Promise<{ default: unknown }>,
+  module: WebAssembly.Module | undefined,
+): Promise<T> {
+  const factory = (await imported).default as Factory<T>;
+  if (!module) return factory({ noInitialRun: true });
+  return factory({
+    noInitialRun: true,
+    instantiateWasm: (imports, done) => {
+      const instance = new WebAssembly.Instance(module, imports);
+      done(instance);
+      return instance.exports;
+    },
+  });
+}
+
+interface DecoderModule {
+  decode(bytes: Uint8Array, option?: boolean | number): Rgba | null;
+}
+
+interface EncoderModule {
+  encode(data: Rgba['data'], width: number, height: number, options: object): Uint8Array | null;
+}
+
+/** Decoders by format, of those that `modules` offers (all when it is left out). */
+export function loadDecoders(modules?: JsquashModules): Partial<Record<ImageFormat, Loaded<Decoder>>> {
+  const offered = (key: keyof JsquashModules) => modules === undefined || modules[key] !== undefined;
+  return {
+    ...(offered('jpegDecode') && {
+      jpeg: lazily('jpeg', async () => {
+        const build = import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js');
+        const module = await instantiate<DecoderModule>(build, modules?.jpegDecode);
+        return (bytes) => module.decode(bytes, false);
+      }),
+    }),
+    ...(offered('png') && {
+      png: lazily('png', async () => {
+        const { default: init, decode, decode_rgba16 } = await import('@jsquash/png/codec/pkg/squoosh_png.js');
+        await init(modules?.png);
+        return (bytes, depth) => (depth === 16 ? decode_rgba16(bytes) : decode(bytes));
+      }),
+    }),
+    ...(offered('webpDecode') && {
+      webp: lazily('webp', async () => {
+        const build = import('@jsquash/webp/codec/dec/webp_dec.js');
+        const module = await instantiate<DecoderModule>(build, modules?.webpDecode);
+        return (bytes) => module.decode(bytes);
+      }),
+    }),
+    ...(offered('avifDecode') && {
+      avif: lazily('avif', async () => {
+        const build = import('@jsquash/avif/codec/dec/avif_dec.js');
+        const module = await instantiate<DecoderModule>(build, modules?.avifDecode);
+        return (bytes, depth) => module.decode(bytes, depth);
+      }),
+    }),
+  };
+}
+
+/** Encoders by format, of those that `modules` offers (all when it is left out). */
+export function loadEncoders(modules?: JsquashModules): Partial<Record<OutputFormat, Loaded<Encoder>>> {
+  const offered = (key: keyof JsquashModules) => modules === undefined || modules[key] !== undefined;
+  return {
+    ...(offered('jpegEncode') && {
+      jpeg: lazily('jpeg', async () => {
+        const [{ defaultOptions }, module] = await Promise.all([
+          import('@jsquash/jpeg/meta.js'),
+          instantiate<EncoderModule>(import('@jsquash/jpeg/codec/enc/mozjpeg_enc.js'), modules?.jpegEncode),
+        ]);
+        return ({ data, width, height }, quality) => module.encode(data, width, height, { ...defaultOptions, quality });
+      }),
+    }),
+    ...(offered('webpEncode') && {
+      webp: lazily('webp', async () => {
+        const [{ defaultOptions }, module] = await Promise.all([
+          import('@jsquash/webp/meta.js'),
+          instantiate<EncoderModule>(import('@jsquash/webp/codec/enc/webp_enc_simd.js'), modules?.webpEncode),
+        ]);
+        return ({ data, width, height }, quality) => module.encode(data, width, height, { ...defaultOptions, quality });
+      }),
+    }),
+    ...(offered('avifEncode') && {
+      avif: lazily('avif', async () => {
+        const [{ defaultOptions }, module] = await Promise.all([
+          import('@jsquash/avif/meta.js'),
+          instantiate<EncoderModule>(import('@jsquash/avif/codec/enc/avif_enc.js'), modules?.avifEncode),
+        ]);
+        // Chroma at full resolution, as sharp writes AVIF.
+        const options = { ...defaultOptions, subsample: 3 };
+        return ({ data, width, height }, quality) =>
+          module.encode(new Uint8Array(data.buffer), width, height, { ...options, quality });
+      }),
+    }),
+  };
+}
