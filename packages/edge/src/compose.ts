@@ -23,8 +23,9 @@ export interface Platform {
   /** R2 buckets by binding. */
   readonly r2?: (binding: string) => ObjectStore | undefined;
   readonly credentials?: S3Credentials | (() => Promise<S3Credentials>);
-  /** Largest image that the platform itself can take. */
+  /** Largest image that the platform itself can take, and restore. */
   readonly localPixels?: number;
+  readonly restorePixels?: number;
 }
 
 /** An edge with the worker pools behind it, whose breakers metrics want to see. */
@@ -77,8 +78,16 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
       maxPixels: sourcePixels,
     }),
   );
-  const maxPixels = Math.min(config.ELFIN_LOCAL_PIXELS ?? sourcePixels, platform.localPixels ?? sourcePixels);
-  places.push(createLocalPlace({ codec, maxPixels, ...(platform.restorer ? { restorer: platform.restorer } : {}) }));
+  const maxPixels = Math.min(sourcePixels, platform.localPixels ?? sourcePixels);
+  const restorePixels = config.ELFIN_LOCAL_PIXELS ?? platform.restorePixels ?? maxPixels;
+  places.push(
+    createLocalPlace({
+      codec,
+      maxPixels,
+      restorePixels,
+      ...(platform.restorer ? { restorer: platform.restorer } : {}),
+    }),
+  );
 
   const edge = createEdge({
     ...(config.ELFIN_PREFIX ? { prefix: config.ELFIN_PREFIX } : {}),

@@ -119,10 +119,10 @@ export const VARIABLES = {
     otherwise: 'none',
   }),
   ELFIN_LOCAL_PIXELS: variable({
-    about: 'Largest image restored by the server itself.',
+    about: 'Largest image, in pixels, restored by the server itself; larger ones go to workers.',
     example: '50000000',
     parse: number(0, 1e9),
-    otherwise: 'all that `ELFIN_MAX_SRC_PIXELS` lets in',
+    otherwise: 'whatever `ELFIN_MAX_SRC_PIXELS` lets in; 65,536 on Cloudflare',
   }),
   ELFIN_MAX_SRC_BYTES: variable({
     about: 'Largest source, in bytes.',

@@ -44,8 +44,10 @@ export interface WorkContext {
 export interface Place {
   /** For `Elfin-Info` and metrics. */
   readonly name: string;
-  /** Most source pixels that it takes. */
+  /** Most source pixels that it takes; see `restorePixels`. */
   readonly maxPixels: number;
+  /** Most source pixels that it restores, where that is less than it fits and encodes. */
+  readonly restorePixels?: number;
   /** Whether it can be asked for the first frame of an animation. */
   readonly animations: boolean;
   /** Whether it is worth asking now; a pool whose breakers are all open is not. */
@@ -86,6 +88,8 @@ export interface LocalPlaceOptions {
   /** Missing: this process only resizes and encodes. */
   readonly restorer?: PixelRestorer;
   readonly maxPixels?: number;
+  /** Largest image to restore, where computing time is dearer than memory. */
+  readonly restorePixels?: number;
   readonly name?: string;
 }
 
@@ -95,6 +99,7 @@ export function createLocalPlace(options: LocalPlaceOptions): Place {
   return {
     name,
     maxPixels,
+    ...(options.restorePixels === undefined ? {} : { restorePixels: options.restorePixels }),
     animations: true,
     available: () => true,
     async make({ bytes, options: wanted, firstFrame, header }, context) {
@@ -195,7 +200,11 @@ function reasonOf(error: unknown): string {
 export function createLadder(places: readonly Place[]) {
   async function climb(work: Work, context: WorkContext): Promise<Made> {
     const pixels = work.header.width * work.header.height;
-    const able = places.filter((place) => pixels <= place.maxPixels && (place.animations || work.header.frames === 1));
+    const able = places.filter((place) => {
+      const { maxPixels, restorePixels = maxPixels, animations } = place;
+      const most = work.options.restore === 'none' ? maxPixels : Math.min(maxPixels, restorePixels);
+      return pixels <= most && (animations || work.header.frames === 1);
+    });
     const order = [...able.filter((place) => place.available()), ...able.filter((place) => !place.available())];
     let last: unknown = new ElfinError('RUNTIME_UNAVAILABLE', `No place takes an image of ${pixels} pixels.`);
     for (const place of order) {

@@ -1,0 +1,42 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { unshareMemory } from '@elfin/core/workerd';
+import { build, type Plugin } from 'esbuild';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * onnxruntime-web's wasm is not in its export map under the name that the Worker imports; its memory is unshared on the
+ * way, which an isolate with one thread wants.
+ */
+const ort: Plugin = {
+  name: 'ort',
+  setup(bundler) {
+    bundler.onResolve({ filter: /ort-wasm-simd-threaded\.wasm$/ }, () => ({
+      path: require.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'),
+      namespace: 'ort',
+    }));
+    bundler.onLoad({ filter: /.*/, namespace: 'ort' }, async ({ path }) => ({
+      contents: unshareMemory(await readFile(path)),
+      loader: 'copy',
+    }));
+  },
+};
+
+/** Bundles the Worker from source into `dist/`, its wasm and weights beside it. `wrangler` runs this by itself. */
+await build({
+  entryPoints: [new URL('src/index.ts', import.meta.url).pathname],
+  outfile: new URL('dist/worker.js', import.meta.url).pathname,
+  bundle: true,
+  format: 'esm',
+  target: 'es2023',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  conditions: ['@elfin/source', 'workerd', 'worker', 'browser'],
+  external: ['cloudflare:*', 'node:*'],
+  loader: { '.wasm': 'copy', '.safetensors': 'copy' },
+  assetNames: '[name]',
+  plugins: [ort],
+  logLevel: 'warning',
+});

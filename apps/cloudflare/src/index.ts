@@ -1,0 +1,89 @@
+import type {
+  DurableObjectNamespace,
+  MessageBatch,
+  Queue,
+  R2Bucket,
+  CacheStorage as WorkersCaches,
+} from '@cloudflare/workers-types';
+import {
+  type AnalyticsDataset,
+  type ComposedEdge,
+  composeEdge,
+  createAnalyticsMetrics,
+  createCacheApiStore,
+  createR2Store,
+  createTieredStore,
+  type QueueMessage,
+  readConfig,
+} from '@elfin/edge';
+import { createDurableStore, StoreObject } from '@elfin/edge/workerd';
+import { codec, models, restorer } from './platform.ts';
+
+export { StoreObject };
+
+/** Bindings of the root `wrangler.toml`; further R2 buckets are sources named `r2://<binding>/<key>`. */
+export interface Env {
+  readonly RESULTS: R2Bucket;
+  readonly JOBS: Queue<QueueMessage>;
+  readonly RECORDS: DurableObjectNamespace;
+  readonly ANALYTICS?: AnalyticsDataset;
+  /** `ELFIN_*`, see docs/deploy.md. */
+  readonly [name: string]: unknown;
+}
+
+/** Largest image that is decoded here at all: memory is 128 MB, with the network's share already taken. */
+const LOCAL_PIXELS = 3_000_000;
+/** Largest image restored here, measured: one tile, some seconds of one core. bench/README.md. */
+const RESTORE_PIXELS = 65_536;
+
+const isBucket = (value: unknown): value is R2Bucket =>
+  typeof value === 'object' && value !== null && 'createMultipartUpload' in value;
+
+/** The data centre's cache, which the page's `CacheStorage` does not have. */
+const cache = (caches as unknown as WorkersCaches).default as unknown as Cache;
+
+let edge: ComposedEdge | undefined;
+
+/** One app an isolate: its bindings do not change while it lives. */
+function open(env: Env): ComposedEdge {
+  edge ??= composeEdge(
+    readConfig(env),
+    {
+      codec,
+      models,
+      restorer,
+      store: createTieredStore(createCacheApiStore({ cache }), createR2Store({ bucket: env.RESULTS })),
+      coordination: createDurableStore(env.RECORDS),
+      r2(binding) {
+        const bucket = binding === 'RESULTS' ? undefined : env[binding];
+        return isBucket(bucket) ? createR2Store({ bucket }) : undefined;
+      },
+      localPixels: LOCAL_PIXELS,
+      restorePixels: RESTORE_PIXELS,
+    },
+    {
+      background: {
+        kind: 'queue',
+        send: async (message) => void (await env.JOBS.send(message, { contentType: 'json' })),
+      },
+      ...(env.ANALYTICS ? { metrics: createAnalyticsMetrics(env.ANALYTICS) } : {}),
+    },
+  );
+  return edge;
+}
+
+export default {
+  fetch: (request: Request, env: Env) => open(env).fetch(request),
+
+  /** Work that took longer than its request. A failure that may pass goes back; after the last try, to the dead letters. */
+  async queue(batch: MessageBatch<QueueMessage>, env: Env): Promise<void> {
+    for (const message of batch.messages) {
+      try {
+        await open(env).consume(message.body);
+        message.ack();
+      } catch {
+        message.retry({ delaySeconds: 5 * message.attempts });
+      }
+    }
+  },
+};
