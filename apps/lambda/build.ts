@@ -37,7 +37,10 @@ await build({
   external: ['onnxruntime-node', 'sharp'],
   minifySyntax: true,
   legalComments: 'linked',
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  // Dependencies that are CommonJS ask for Node's own modules.
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
 });
 
 for (const files of Object.values(CATALOGUE)) {

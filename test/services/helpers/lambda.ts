@@ -76,11 +76,12 @@ export async function startLambda(options: {
     response.writeHead(202).end('{"status":"OK"}');
   }).listen(0, '127.0.0.1');
   await once(api, 'listening');
-  const service = await startService(process.execPath, [await runtimeInterfaceClient(), options.handler], {
+  const service = await startService(process.execPath, [await runtimeInterfaceClient()], {
     cwd: options.root,
     env: {
       AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${(api.address() as AddressInfo).port}`,
       LAMBDA_TASK_ROOT: options.root,
+      _HANDLER: options.handler,
       AWS_LAMBDA_FUNCTION_NAME: 'elfin',
       AWS_LAMBDA_FUNCTION_VERSION: '1',
       AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '3008',
