@@ -20,6 +20,8 @@ export interface Bench {
   readonly codec: Codec;
   /** A fresh store with conditional writes: the runtime's own. */
   readonly store: () => Promise<ObjectStore> | ObjectStore;
+  /** Where jobs are kept, if not in the same. */
+  readonly coordination?: () => ObjectStore;
   /** How work outlives its request there. */
   readonly background: 'process' | 'queue';
 }
@@ -120,6 +122,7 @@ export function edgeProgram(name: string, bench: Bench): void {
         : { kind: 'queue', send: async (message) => void messages.push(message) };
     const store = await bench.store();
     const edge = createEdge({
+      ...(bench.coordination ? { coordination: bench.coordination() } : {}),
       keys: [KEY],
       source: origin.source,
       store,

@@ -1,0 +1,6 @@
+import { StoreObject } from '@elfin/edge/workerd';
+
+export { StoreObject };
+
+/** The Worker under test is made in the tests; this one only brings the Durable Object's class along. */
+export default { fetch: () => new Response(null, { status: 404 }) };

@@ -1,0 +1,33 @@
+import { env } from 'cloudflare:test';
+import type { DurableObjectNamespace, R2Bucket } from '@cloudflare/workers-types';
+import { createJsquashCodec } from '@elfin/core/workerd';
+import { createCacheApiStore, createR2Store, createTieredStore, probeStore } from '@elfin/edge';
+import { createDurableStore } from '@elfin/edge/workerd';
+import jpegDecode from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
+import jpegEncode from '@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm';
+import png from '@jsquash/png/codec/pkg/squoosh_png_bg.wasm';
+import webpDecode from '@jsquash/webp/codec/dec/webp_dec.wasm';
+import webpEncode from '@jsquash/webp/codec/enc/webp_enc_simd.wasm';
+import { expect, test } from 'vitest';
+import { edgeProgram } from '../edge-program.ts';
+
+const { RESULTS, RECORDS } = env as unknown as { RESULTS: R2Bucket; RECORDS: DurableObjectNamespace };
+const codec = createJsquashCodec({ modules: { jpegDecode, jpegEncode, png, webpDecode, webpEncode } });
+const cache = (caches as unknown as { default: Cache }).default;
+
+let stores = 0;
+edgeProgram('workerd', {
+  codec,
+  background: 'queue',
+  store: () => {
+    const prefix = `${++stores}/`;
+    const front = createCacheApiStore({ cache, origin: `https://results-${stores}.invalid` });
+    return createTieredStore(front, createR2Store({ bucket: RESULTS, prefix }));
+  },
+  coordination: () => createDurableStore(RECORDS),
+});
+
+test('Durable Objects and R2 keep their conditions', async () => {
+  await expect(probeStore(createDurableStore(RECORDS))).resolves.toBeUndefined();
+  await expect(probeStore(createR2Store({ bucket: RESULTS }))).resolves.toBeUndefined();
+});
