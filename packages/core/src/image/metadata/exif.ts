@@ -62,6 +62,16 @@ export function readOrientation(block: Uint8Array): number {
   return value !== undefined && value >= 1 && value <= 8 ? value : 1;
 }
 
+/** Sets the orientation of a block to 1, in place: for decoders that cannot be told to leave pixels as they lie. */
+export function forgetOrientation(block: Uint8Array): void {
+  attempt(() => {
+    const tiff = openTiff(block);
+    const entry = tiff.directory(tiff.first).entries.get(TAG.orientation);
+    const data = new DataView(block.buffer, block.byteOffset, block.byteLength);
+    if (entry?.type === 3) data.setUint16(entry.valueAt, 1, tiff.littleEndian);
+  });
+}
+
 /** `Artist` and `Copyright`, trimmed; absent when empty or damaged. */
 export function readExifRights(block: Uint8Array): { creator?: string; notice?: string } {
   const found = attempt(() => {

@@ -1,0 +1,151 @@
+import { ElfinError, throwIfAborted } from '../../errors.ts';
+import { admitImage } from '../admit.ts';
+import type { Codec, DecodeOptions, Header, ImageFormat } from '../codec.ts';
+import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
+import { corrupt, startsWith, unsupported } from '../formats/bytes.ts';
+import { EXIF_ID, segments } from '../formats/jpeg.ts';
+import { chunks as pngChunks } from '../formats/png.ts';
+import { writePng } from '../formats/png-write.ts';
+import { FORMAT_NAMES } from '../formats/sniff.ts';
+import { chunks as webpChunks } from '../formats/webp.ts';
+import { forgetOrientation } from '../metadata/exif.ts';
+import { checkPixels, joinAlpha, type PixelImage, splitAlpha } from '../pixels.ts';
+import { probeImage, readMetadata } from '../probe.ts';
+import { resample } from '../resample.ts';
+import { orient } from '../transform.ts';
+
+/** What every current browser decodes. */
+const READS: readonly ImageFormat[] = ['jpeg', 'png', 'webp', 'avif', 'gif'];
+
+/**
+ * The codec of the browser itself, for pages and workers, without any download: JPEG, PNG, WebP, AVIF and GIF in; JPEG,
+ * PNG and, where the browser can, WebP out. Limits: 8 bits a sample; colours are converted to sRGB by the browser
+ * (`icc: 'keep'` leaves the numbers alone where it honours `colorSpaceConversion`); a canvas multiplies colours by alpha,
+ * so that colours lose precision where alpha is low; browsers that resist fingerprinting add noise to what is read, and
+ * @jsquash is the choice there. Errors beside those of {@link Codec}: RUNTIME_UNAVAILABLE where there is no canvas.
+ */
+export function createCanvasCodec(): Codec {
+  const codec: Codec = {
+    name: 'canvas',
+    version: '1',
+    formats: ['jpeg', 'png', 'webp'],
+
+    async probe(bytes) {
+      return probeImage(bytes);
+    },
+
+    async decode(bytes, options = {}) {
+      throwIfAborted(options.signal);
+      const header = admitImage(bytes, options);
+      if (!READS.includes(header.format)) {
+        throw unsupported(
+          `${FORMAT_NAMES[header.format]} is not decoded by browsers; convert it to JPEG or PNG first.`,
+        );
+      }
+      const bitmap = await openBitmap(bytes, header, options);
+      try {
+        throwIfAborted(options.signal);
+        const stored = readBitmap(bitmap);
+        const image = header.format === 'avif' ? stored : orient(stored, header.orientation);
+        if (image.width !== header.width || image.height !== header.height) {
+          throw corrupt(FORMAT_NAMES[header.format], 'its content has other sides than its header');
+        }
+        const pixels = header.hasAlpha ? image : splitAlpha(image).colour;
+        return { ...pixels, header, metadata: readMetadata(bytes, header.format) };
+      } finally {
+        bitmap.close();
+      }
+    },
+
+    async encode(image, options) {
+      throwIfAborted(options.signal);
+      const { quality } = checkEncode(codec, image, options);
+      const fitted = fitToFormat(image, options.format);
+      if (options.format === 'png') return withMetadata(writePng(fitted), options);
+      const { canvas, context } = openCanvas(fitted.width, fitted.height);
+      context.putImageData(toImageData(fitted), 0, 0);
+      const type = `image/${options.format}`;
+      const blob = await canvas.convertToBlob({ type, quality: quality / 100 });
+      throwIfAborted(options.signal);
+      // A browser that lacks an encoder writes PNG without a word.
+      if (blob.type !== type) {
+        throw new ElfinError(
+          'OPTION_INVALID',
+          `This browser does not write ${FORMAT_NAMES[options.format]}; choose JPEG or PNG.`,
+        );
+      }
+      return withMetadata(new Uint8Array(await blob.arrayBuffer()), options);
+    },
+
+    async resize(image, { width, height }) {
+      return resample(checkPixels(image), width, height);
+    },
+  };
+  return codec;
+}
+
+async function openBitmap(bytes: Uint8Array, header: Header, options: DecodeOptions): Promise<ImageBitmap> {
+  if (typeof createImageBitmap !== 'function') throw noCanvas();
+  const blob = new Blob([asStored(bytes, header)], { type: `image/${header.format}` });
+  try {
+    return await createImageBitmap(blob, {
+      premultiplyAlpha: 'none',
+      colorSpaceConversion: options.icc === 'keep' ? 'none' : 'default',
+    });
+  } catch (cause) {
+    const { code, message, data } = corrupt(FORMAT_NAMES[header.format], 'the browser cannot decode it');
+    throw new ElfinError(code, message, { cause, data });
+  }
+}
+
+/**
+ * A copy whose EXIF says orientation 1. Browsers disagree on which formats' EXIF they honour and on what `imageOrientation`
+ * means; so none gets to see one. AVIF turns by boxes that all honour and that EXIF does not override.
+ */
+function asStored(bytes: Uint8Array, { format, orientation }: Header): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(bytes);
+  if (orientation === 1 || format === 'avif') return copy;
+  const blocks =
+    format === 'jpeg'
+      ? [...segments(copy)].filter(({ marker, body }) => marker === 0xe1 && startsWith(body, EXIF_ID))
+      : [...(format === 'png' ? pngChunks(copy) : webpChunks(copy))].filter(({ type }) => /^(eXIf|EXIF)$/.test(type));
+  for (const { body } of blocks) forgetOrientation(startsWith(body, EXIF_ID) ? body.subarray(EXIF_ID.length) : body);
+  return copy;
+}
+
+function readBitmap(bitmap: ImageBitmap): PixelImage {
+  const { width, height } = bitmap;
+  const { context } = openCanvas(width, height);
+  context.drawImage(bitmap, 0, 0);
+  try {
+    return checkPixels(context.getImageData(0, 0, width, height));
+  } catch (cause) {
+    if (cause instanceof ElfinError) throw cause;
+    throw new ElfinError('OUT_OF_MEMORY', `The browser gives no canvas of ${width} × ${height}; shrink the image.`, {
+      cause,
+    });
+  }
+}
+
+function openCanvas(width: number, height: number) {
+  if (typeof OffscreenCanvas !== 'function') throw noCanvas();
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext('2d', { colorSpace: 'srgb', willReadFrequently: true });
+  if (!context)
+    throw new ElfinError('OUT_OF_MEMORY', `The browser gives no canvas of ${width} × ${height}; shrink the image.`);
+  return { canvas, context };
+}
+
+function toImageData(image: PixelImage): ImageData {
+  const { width, height } = image;
+  const { colour, alpha } = splitAlpha(image);
+  const opaque = () => new Uint8Array(width * height).fill(255);
+  const { data } = joinAlpha(colour, alpha ?? opaque());
+  const out = new ImageData(width, height);
+  out.data.set(data);
+  return out;
+}
+
+function noCanvas(): ElfinError {
+  return new ElfinError('RUNTIME_UNAVAILABLE', 'There is no OffscreenCanvas here; use the jsquash codec instead.');
+}
