@@ -21,6 +21,15 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     about: 'Turn a checkpoint into a model folder',
     load: async () => (await import('./verbs/import.ts')).importVerb,
   },
+  serve: {
+    about: 'Restore photos by URL, on this machine',
+    load: async () => (await import('./verbs/serve.ts')).serve,
+  },
+  worker: {
+    about: 'Restore tiles and whole images for others (Open Inference Protocol v2)',
+    load: async () => (await import('./verbs/worker.ts')).worker,
+  },
+  sign: { about: 'Sign a transform URL', load: async () => (await import('./verbs/sign.ts')).sign },
   doctor: {
     about: 'Check what this machine restores photos on',
     load: async () => (await import('./verbs/doctor.ts')).doctor,

@@ -26,3 +26,14 @@ export async function openModel(word: string, task: Task): Promise<ModelRef> {
   const chosen = await chooseModel(word, { task });
   return typeof chosen === 'string' ? bundledModels().resolve(task, chosen) : chosen;
 }
+
+/** Every bundled model. */
+export async function allBundled(): Promise<ModelRef[]> {
+  const models = bundledModels();
+  return Promise.all(
+    models.names.map((name) => {
+      const [task, size] = name.split('-') as [Task, ModelSize];
+      return models.resolve(task, size);
+    }),
+  );
+}

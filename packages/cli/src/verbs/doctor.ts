@@ -1,11 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
-import type { ModelSize, Task } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import { defineVerb } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, failureOf } from '../failure.ts';
-import { bundledModels } from '../models.ts';
+import { allBundled, bundledModels } from '../models.ts';
 
 interface Check {
   readonly name: string;
@@ -42,13 +41,7 @@ export const doctor = defineVerb({
         return `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`;
       }),
       await check('models', async () => {
-        const models = bundledModels();
-        const read = await Promise.all(
-          models.names.map((name) => {
-            const [task, size] = name.split('-') as [Task, ModelSize];
-            return models.resolve(task, size);
-          }),
-        );
+        const read = await allBundled();
         return read.map(({ name }) => name).join(', ');
       }),
       await check('restoring', async () => {

@@ -1,0 +1,85 @@
+import type { ModelRef } from '@elfin/core';
+import { createRestorer, loadModel, loadSharpCodec } from '@elfin/core/node';
+import { createWholeImages, serveWorker } from '@elfin/edge/worker';
+import { defineVerb, numberFlag } from '../command.ts';
+import { createDevice, DEVICE_FLAG } from '../device.ts';
+import { EXIT, usageError } from '../failure.ts';
+import { allBundled, bundledModels } from '../models.ts';
+import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
+
+/** A GPU worker: tiles by the Open Inference Protocol v2, whole images by `POST /restore`. */
+export const worker = defineVerb({
+  name: 'worker',
+  description: 'Restore tiles and whole images for others, by the Open Inference Protocol v2',
+  args: {
+    ...LISTEN_FLAGS,
+    device: { ...DEVICE_FLAG, valueHint: 'auto|cpu|cuda|webgpu|wasm' },
+    threads: { type: 'string', valueHint: 'n', description: 'CPU threads (default: all)' },
+    models: { type: 'string', valueHint: 'folder,…', description: 'Model folders to serve beside the bundled ones' },
+    'max-batch': { type: 'string', valueHint: '1…64', description: 'Most tiles in one run (default 4)' },
+    'max-delay': {
+      type: 'string',
+      valueHint: 'ms',
+      description: 'How long a tile waits for others of its shape (default 2)',
+    },
+    'max-queue': {
+      type: 'string',
+      valueHint: 'tiles',
+      description: 'Tiles waiting before new ones are refused (default 256)',
+    },
+    'max-memory': { type: 'string', valueHint: 'MiB', description: 'Memory for requests in hand (default 512)' },
+    'max-side': { type: 'string', valueHint: 'pixels', description: 'Longest side of a tile (default 1024)' },
+  },
+  examples: [
+    'elfin worker --device cuda --host 0.0.0.0   # ELFIN_WORKER_TOKEN is the token that callers need',
+    'elfin restore photo.jpg --device http://127.0.0.1:8000',
+  ],
+  async run({ args, words }) {
+    if (words.length > 0) throw usageError(`worker takes no "${words[0]}".`);
+    if (/^https?:/.test(args.device)) throw usageError('--device is what this worker runs on; workers do not chain.');
+    const whole = (name: string, text: string | undefined, max: number) =>
+      numberFlag(name, text, { min: 1, max, integer: true });
+    const threads = whole('threads', args.threads, 1024);
+    const limits = {
+      maxBatch: whole('max-batch', args['max-batch'], 64),
+      maxQueue: whole('max-queue', args['max-queue'], 100_000),
+      maxSide: whole('max-side', args['max-side'], 8192),
+      maxDelayMs: numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 }),
+      maxBytes: ((mib) => mib && mib * 1024 * 1024)(whole('max-memory', args['max-memory'], 1 << 20)),
+    };
+    const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
+    const own = await Promise.all(
+      (args.models ?? '')
+        .split(',')
+        .filter(Boolean)
+        .map((path) => loadModel(path.trim())),
+    );
+    const models: ModelRef[] = [...(await allBundled()), ...own];
+    const codec = await loadSharpCodec();
+    await using device = await createDevice(args.device, threads === undefined ? {} : { threads });
+    await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime, codec });
+    const { provider, implementation, declined } = await restorer.warmup({ task: 'derain' });
+    const token = process.env.ELFIN_WORKER_TOKEN;
+    const running = await serveWorker({
+      models,
+      runtime: device.runtime,
+      restoreImage: createWholeImages({ codec, restorer }),
+      host: args.host,
+      port: portFlag(args.port, 8000),
+      ...(token && { token }),
+      ...given,
+    });
+    for (const other of declined) process.stderr.write(`elfin: ${other.provider} not taken: ${other.reason}\n`);
+    announce(
+      {
+        name: 'elfin worker',
+        url: running.url,
+        on: `${implementation} (${provider})`,
+        models: models.map(({ name }) => name).join(' '),
+      },
+      args.json === true,
+    );
+    await untilStopped(() => running.close());
+    return EXIT.done;
+  },
+});
