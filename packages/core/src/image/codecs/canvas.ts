@@ -2,7 +2,7 @@ import { ElfinError, throwIfAborted } from '../../errors.ts';
 import { admitImage } from '../admit.ts';
 import type { Codec, DecodeOptions, Header, ImageFormat } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
-import { corrupt, startsWith, unsupported } from '../formats/bytes.ts';
+import { corrupt, crc32, startsWith, u32be, unsupported } from '../formats/bytes.ts';
 import { EXIF_ID, segments } from '../formats/jpeg.ts';
 import { chunks as pngChunks } from '../formats/png.ts';
 import { writePng } from '../formats/png-write.ts';
@@ -105,11 +105,23 @@ async function openBitmap(bytes: Uint8Array, header: Header, options: DecodeOpti
 function asStored(bytes: Uint8Array, { format, orientation }: Header): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(bytes);
   if (orientation === 1 || format === 'avif') return copy;
-  const blocks =
-    format === 'jpeg'
-      ? [...segments(copy)].filter(({ marker, body }) => marker === 0xe1 && startsWith(body, EXIF_ID))
-      : [...(format === 'png' ? pngChunks(copy) : webpChunks(copy))].filter(({ type }) => /^(eXIf|EXIF)$/.test(type));
-  for (const { body } of blocks) forgetOrientation(startsWith(body, EXIF_ID) ? body.subarray(EXIF_ID.length) : body);
+  if (format === 'jpeg') {
+    for (const { marker, body } of segments(copy)) {
+      if (marker === 0xe1 && startsWith(body, EXIF_ID)) forgetOrientation(body.subarray(EXIF_ID.length));
+    }
+  }
+  if (format === 'webp') {
+    for (const { type, body } of webpChunks(copy)) {
+      if (type === 'EXIF') forgetOrientation(startsWith(body, EXIF_ID) ? body.subarray(EXIF_ID.length) : body);
+    }
+  }
+  if (format === 'png') {
+    for (const { type, body, end } of pngChunks(copy)) {
+      if (type !== 'eXIf') continue;
+      forgetOrientation(body);
+      copy.set(u32be(crc32(copy.subarray(end - body.length - 8, end - 4))), end - 4);
+    }
+  }
   return copy;
 }
 

@@ -1,11 +1,14 @@
 import type { Metadata } from '../../codec.ts';
-import { ascii, concat, u32be } from '../../formats/bytes.ts';
+import { ascii, concat, startsWith, u32be } from '../../formats/bytes.ts';
 import { EXIF_ID, ICC_ID, PHOTOSHOP_ID, segments, XMP_ID } from '../../formats/jpeg.ts';
 
 /** What a segment holds besides its two bytes of length. */
 const MOST = 65_533;
 
-/** After the JFIF segment, as readers expect: EXIF, XMP, ICC in numbered parts, IPTC in Photoshop's wrapping. */
+/**
+ * After the JFIF segment, as readers expect: EXIF, XMP, ICC in numbered parts, IPTC in Photoshop's wrapping. A profile
+ * that the encoder wrote by itself (browsers do) gives way to the new one.
+ */
 export function embedJpeg(bytes: Uint8Array, metadata: Metadata): Uint8Array {
   const { exif, xmp, icc, iptc, density } = metadata;
   const parts: Uint8Array[] = [];
@@ -13,9 +16,16 @@ export function embedJpeg(bytes: Uint8Array, metadata: Metadata): Uint8Array {
   if (xmp) parts.push(...segment(0xe1, XMP_ID, xmp));
   if (icc) parts.push(...profile(icc));
   if (iptc) parts.push(...segment(0xed, PHOTOSHOP_ID, resource(0x0404, iptc)));
-  const first = segments(bytes).next().value;
+  const [first, ...rest] = [...segments(bytes)];
   const head = first?.marker === 0xe0 ? first.end : 2;
-  const out = concat(bytes.subarray(0, head), ...parts, bytes.subarray(head));
+  const profiles = icc ? rest.filter(({ marker, body }) => marker === 0xe2 && startsWith(body, ICC_ID)) : [];
+  let at = head;
+  const kept = profiles.map(({ body, end }) => {
+    const before = bytes.subarray(at, end - body.length - 4);
+    at = end;
+    return before;
+  });
+  const out = concat(bytes.subarray(0, head), ...parts, ...kept, bytes.subarray(at));
   if (density !== undefined && head > 2) {
     // SOI 2, marker 2, length 2, "JFIF\0" 5, version 2: then unit (1 = dots an inch), X and Y.
     const data = new DataView(out.buffer, 13, 5);
