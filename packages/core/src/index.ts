@@ -1,9 +1,10 @@
 export * from './errors.ts';
 export * from './graph/summary.ts';
 export type * from './image/codec.ts';
-export { DEFAULT_LIMITS } from './image/codec.ts';
+export { DEFAULT_LIMITS, DEFAULT_QUALITY } from './image/codec.ts';
 export * from './image/fit.ts';
 export type * from './image/pixels.ts';
+export { probeImage } from './image/probe.ts';
 export type { OutputName } from './model/build.ts';
 export { SIDE_MULTIPLE } from './model/build.ts';
 export type * from './model/describe.ts';
@@ -34,4 +35,4 @@ export type * from './tensor.ts';
 export { elements } from './tensor.ts';
 export type { Plan, TilingMode, TilingOptions } from './tiling/plan.ts';
 export { TILING_MODES } from './tiling/plan.ts';
-export type { Phase, Progress } from './tiling/run.ts';
+export type { Phase, Progress, TilePreview } from './tiling/run.ts';
