@@ -7,12 +7,14 @@ const packages = ['core', 'models', 'edge', 'plugins', 'cli'];
 
 function entries(folder: string): Record<string, string> {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-  const exported = Object.values<{ '@elfin/source'?: string; import?: string }>(manifest.exports ?? {});
+  const exported = Object.values<string | Record<string, string>>(manifest.exports ?? {});
   const pairs = exported.flatMap((target) =>
-    target['@elfin/source'] && target.import
+    typeof target === 'object' && target['@elfin/source'] && target.import
       ? [[target.import.replace('./dist/', '').replace(/\.js$/, ''), join(folder, target['@elfin/source'])]]
       : [],
   );
+  // A command's bin loads the bundle of its main file.
+  if (manifest.bin) pairs.push(['main', join(folder, 'src/main.ts')]);
   return Object.fromEntries(pairs);
 }
 

@@ -22,7 +22,7 @@ try {
     const [entry] = Array.isArray(packed) ? packed : Object.values(packed);
     const tarball = join(scratch, entry.filename);
     const checks = [['publint', 'run', tarball, '--strict']];
-    if (manifest.exports) checks.push(['attw', tarball, '--profile', 'esm-only', '--format', 'ascii']);
+    if (manifest.exports?.['.']) checks.push(['attw', tarball, '--profile', 'esm-only', '--format', 'ascii']);
     for (const [command, ...args] of checks) {
       const { status, stdout, stderr } = spawnSync(join(root, 'node_modules/.bin', command), args, {
         encoding: 'utf8',

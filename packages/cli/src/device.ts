@@ -1,7 +1,7 @@
 import type { Runtime } from '@elfin/core';
 import { createNodeRuntime, type NodeDevice } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
-import { createWebRuntime } from '@elfin/core/web';
+import { createWebRuntime } from '@elfin/core/web-runtime';
 import { usageError } from './failure.ts';
 
 /** `--device`, as every verb that runs the network takes it. */

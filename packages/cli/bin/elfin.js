@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// Installed, the bundle runs in this very process. In a checkout the sources run, by a Node that strips types.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const installed = import.meta.url.includes('/node_modules/');
+if (installed) {
+  await import('../dist/main.js');
+} else {
+  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+  const local = fileURLToPath(new URL('../../../node_modules/.bin/node', import.meta.url));
+  const node = process.features.typescript ? process.execPath : local;
+  const child = spawn(node, ['--conditions=@elfin/source', main, ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => console.error(`elfin: run npm install first (${error.message})`));
+  child.on('close', (code) => {
+    process.exitCode = code ?? 1;
+  });
+}
