@@ -74,7 +74,7 @@ describe('claim', () => {
 
   it('that is no claim at all is nobody’s', async () => {
     const store = createMemoryStorage();
-    await store.put(await claimKey('c/', 'r'), new TextEncoder().encode('{"half'), {});
+    await store.put(claimKey('c/', 'r'), new TextEncoder().encode('{"half'), {});
     const taken = await claim(store, 'r', options('a'));
     expect(taken.takenOver).toBe(true);
     await taken.release();

@@ -1,4 +1,4 @@
-import { ElfinError, isElfinError, type ObjectStore, sha256 } from '@elfin/core';
+import { ElfinError, isElfinError, type ObjectStore } from '@elfin/core';
 import { putSettled, readAll } from './storage/storage.ts';
 
 export interface ClaimOptions {
@@ -31,19 +31,19 @@ interface Marker {
 
 const encode = (marker: Marker) => new TextEncoder().encode(JSON.stringify(marker));
 
-/** Where the claim on a result lies. Hashed: as long as one likes, and no folder of another key. */
-export const claimKey = async (prefix: string, result: string) =>
-  `${prefix}${(await sha256(new TextEncoder().encode(result))).slice(0, 32)}.json`;
+/** Where the claim on a result lies: by its digest, which is short, and no folder of another key. */
+export const claimKey = (prefix: string, digest: string) => `${prefix}${digest}.json`;
 
 /**
  * Claims a result by a conditional write: whoever writes the marker first works. A claim is renewed while it is held;
  * one that has expired is taken over by `If-Match`, so that of two heirs one wins.
  *
+ * @param result The result's digest.
  * @throws CLAIM_HELD (retryable, `data.retryAfterMs`) while another worker holds it.
  */
 export async function claim(store: ObjectStore, result: string, options: ClaimOptions): Promise<Claim> {
   const { prefix, ttlMs, owner, now } = options;
-  const key = await claimKey(prefix, result);
+  const key = claimKey(prefix, result);
   const fresh = (): Uint8Array => encode({ owner, expires: now() + ttlMs, result });
   const write = { type: 'application/json', metadata: {} } as const;
 
@@ -94,7 +94,7 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
 
 /** Whether a claim lies on a result: its maker has not finished, or died. */
 export async function isClaimed(store: ObjectStore, prefix: string, result: string): Promise<boolean> {
-  return (await store.head(await claimKey(prefix, result))) !== undefined;
+  return (await store.head(claimKey(prefix, result))) !== undefined;
 }
 
 async function readMarker(found: Exclude<Awaited<ReturnType<ObjectStore['get']>>, 'changed' | undefined>) {

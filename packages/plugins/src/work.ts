@@ -62,11 +62,11 @@ async function carryOut(shop: Workshop, plan: Plan, signal: AbortSignal): Promis
   const { target } = plan;
   const place = { key: target.key, bucket: target.bucket } as const;
   const before = await target.store.head(target.key, { signal });
-  if (before && !(await isClaimed(target.store, shop.claims.prefix, target.key))) {
+  if (before && !(await isClaimed(target.store, shop.claims.prefix, plan.digest))) {
     await writeAlias(plan, undefined, signal);
     return { status: 'done', ...place };
   }
-  const held = await claim(target.store, target.key, shop.claims);
+  const held = await claim(target.store, plan.digest, shop.claims);
   if (held.takenOver) shop.counts.takeovers++;
   const working = AbortSignal.any([signal, held.lost]);
   let committed = before !== undefined;

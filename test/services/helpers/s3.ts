@@ -13,6 +13,7 @@ export interface S3Server {
   readonly endpoint: string;
   readonly client: S3Client;
   readonly bucket: string;
+  readonly pid: number;
   readonly env: Record<string, string>;
   stop(): Promise<void>;
 }
@@ -39,7 +40,7 @@ export async function startVersitygw(options: { webhook?: string } = {}): Promis
   const service = await startService(
     await goBinary(VERSITYGW),
     [
-      ...['--port', `127.0.0.1:${port}`, '--access', ACCESS, '--secret', SECRET, '--quiet'],
+      ...['--port', `127.0.0.1:${port}`, '--access', ACCESS, '--secret', SECRET, '--quiet', '--keep-alive'],
       ...(options.webhook ? ['--event-webhook-url', options.webhook] : []),
       ...['posix', join(folder, 'data')],
     ],
@@ -51,6 +52,7 @@ export async function startVersitygw(options: { webhook?: string } = {}): Promis
     endpoint,
     client,
     bucket: 'photos',
+    pid: service.child.pid!,
     env: clientEnv(endpoint),
     async stop() {
       client.destroy();
@@ -102,6 +104,7 @@ export async function startMinio(options: { webhook?: string; token?: string } =
     endpoint,
     client,
     bucket: 'photos',
+    pid: service.child.pid!,
     env: clientEnv(endpoint),
     async stop() {
       client.destroy();
