@@ -59,21 +59,25 @@ def restore(model: nn.Module, image: np.ndarray, bf16: bool = False) -> np.ndarr
 
 
 def evaluate(model: nn.Module | None, pictures: Pictures, luma: bool, bf16: bool = False) -> dict:
-    """{mean: {psnr, ssim}, input: {…}, images: [{name, psnr, ssim, input}]}; without a model, of the inputs."""
-    images, given = [], []
+    """{mean: {psnr, ssim}, input: {…}, images: [{name, input: {…}, scores: {…}}]}, the form of `elfin eval --json`.
+
+    Without a model `scores` are the inputs' own, and there is no `input`.
+    """
+    images = []
     for name, degraded, clean in pictures:
-        before = score(degraded, clean, luma)
-        after = score(restore(model, degraded, bf16), clean, luma) if model else before
-        images.append({"name": name, "psnr": after[0], "ssim": after[1], "input": {"psnr": before[0], "ssim": before[1]}})
-        given.append(before)
+        before = dict(zip(("psnr", "ssim"), score(degraded, clean, luma), strict=True))
+        if model:
+            after = dict(zip(("psnr", "ssim"), score(restore(model, degraded, bf16), clean, luma), strict=True))
+            images.append({"name": Path(name).stem, "input": before, "scores": after})
+        else:
+            images.append({"name": Path(name).stem, "scores": before})
     if not images:
         raise DataError("no pictures to evaluate")
 
-    def mean(values: list[tuple[float, float]]) -> dict[str, float]:
-        p, s = np.mean(values, 0)
-        return {"psnr": float(p), "ssim": float(s)}
+    def mean(which: str) -> dict[str, float]:
+        return {m: float(np.mean([i[which][m] for i in images])) for m in ("psnr", "ssim")}
 
-    return {"mean": mean([(i["psnr"], i["ssim"]) for i in images]), "input": mean(given), "images": images}
+    return {"mean": mean("scores")} | ({"input": mean("input")} if model else {}) | {"images": images}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -112,10 +116,13 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(next(iter(results.values())) if len(results) == 1 else results, indent=2))
         return 0
     for name, r in results.items():
-        before, after = r["input"], r["mean"]
-        print(f"{task.name} {name:6} {len(r['images']):3} pictures  input {before['psnr']:6.2f} dB / {before['ssim']:.4f}"
-              f"   output {after['psnr']:6.2f} dB / {after['ssim']:.4f}   {after['psnr'] - before['psnr']:+.2f} dB"
-              f"   worst {min(i['psnr'] for i in r['images']):.2f}")
+        print(f"{task.name} {name}, {len(r['images'])} pictures, {'Y' if task.luma else 'RGB'}")
+        for kind in ("input", "mean"):
+            if kind in r:
+                print(f"  {'output' if kind == 'mean' else kind:7}{r[kind]['psnr']:6.2f} dB  {r[kind]['ssim']:.4f}")
+        if model:
+            worst = min(r["images"], key=lambda i: i["scores"]["psnr"])
+            print(f"  gain   {r['mean']['psnr'] - r['input']['psnr']:+6.2f} dB; worst {worst['scores']['psnr']:.2f} dB ({worst['name']})")
     return 0
 
 

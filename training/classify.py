@@ -1,0 +1,249 @@
+"""The classifier behind `restore=auto`: which degradation, if any, a thumbnail shows.
+
+A softmax over a few dozen measured features, trained on the syntheses; packages/core/src/classify.ts computes the
+same features and holds the same table, which this writes:
+
+    python -m training.classify --data ../shared/data --write ../packages/core/src/classify-table.ts
+    python -m training.classify --data ../shared/data --real ../shared/data/real      # confusion tables only
+
+Features must stay what both languages compute alike: block means, sums, histograms; no library's filter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+
+from training.data import list_images, read_image
+from training.synthesis import lowlight, rain, underwater
+
+CLASSES = ("none", "derain", "lowlight", "underwater")
+LONG_SIDE, BLOCK = 512, 16
+FEATURES = (
+    "luma mean", "luma p10", "luma p50", "luma p90", "luma p98", "luma deviation", "share below 0.1",
+    "red share", "blue share", "red p98", "green p98", "blue p98", "saturation", "share of pixels lacking red",
+    "red minus green", "yellow minus blue", "red minus green deviation", "yellow minus blue deviation", "darkest channel",
+    "detail skewness", "detail kurtosis", "detail of quiet blocks", "detail of median blocks", "detail of busy blocks",
+    "quiet to median detail", "common direction", "common direction of quiet blocks", "uprightness of quiet blocks",
+    "coherence", "skewness of quiet blocks", "colour of detail", "bright to dark detail",
+)
+
+
+def shrink(image: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, 3] → float64 in [0, 1], averaged over k×k blocks so that the long side is at most LONG_SIDE."""
+    k = -(-max(image.shape[:2]) // LONG_SIDE)
+    h, w = (n // k for n in image.shape[:2])
+    x = image[: h * k, : w * k].astype(np.float64).reshape(h, k, w, k, 3)
+    return x.mean((1, 3)) / 255
+
+
+def quantile(values: np.ndarray, q: float) -> float:
+    """By a histogram of 256 bins over [0, 1]: the first bin at which the share q is reached."""
+    bins = np.bincount(np.clip(np.floor(values.ravel() * 255 + 0.5), 0, 255).astype(np.int64), minlength=256)
+    return int(np.argmax(np.cumsum(bins) >= q * values.size)) / 255
+
+
+def middle(values: np.ndarray, q: float) -> float:
+    """The value at index floor(q·(n − 1)) of the sorted list."""
+    return float(np.sort(values)[int(np.floor(q * (len(values) - 1)))])
+
+
+def box5(x: np.ndarray) -> np.ndarray:
+    """Means over 5×5, valid positions only."""
+    s = np.zeros((x.shape[0] + 1, x.shape[1] + 1))
+    s[1:, 1:] = x.cumsum(0).cumsum(1)
+    return (s[5:, 5:] - s[:-5, 5:] - s[5:, :-5] + s[:-5, :-5]) / 25
+
+
+def skewness(x: np.ndarray) -> float:
+    m2 = float(np.mean(x * x))
+    return float(np.clip(np.mean(x**3) / (m2**1.5 + 1e-9), -6, 6))
+
+
+def features(image: np.ndarray) -> np.ndarray:
+    """uint8 RGB [h, w, 3], sides of at least 48 → FEATURES as float64."""
+    x = shrink(image)
+    r, g, b = x[..., 0], x[..., 1], x[..., 2]
+    luma = 0.299 * r + 0.587 * g + 0.114 * b
+    top, low = x.max(2), x.min(2)
+    total = r.mean() + g.mean() + b.mean() + 1e-6
+    rg, yb = r - g, (r + g) / 2 - b
+
+    detail = luma[2:-2, 2:-2] - box5(luma)
+    gx, gy = luma[2:-2, 3:-1] - luma[2:-2, 1:-3], luma[3:-1, 2:-2] - luma[1:-3, 2:-2]
+    bh, bw = detail.shape[0] // BLOCK, detail.shape[1] // BLOCK
+
+    def blocks(v: np.ndarray) -> np.ndarray:
+        return v[: bh * BLOCK, : bw * BLOCK].reshape(bh, BLOCK, bw, BLOCK).mean((1, 3)).ravel()
+
+    power = blocks(detail * detail)
+    deviation = np.sqrt(power)
+    jxx, jyy, jxy = blocks(gx * gx), blocks(gy * gy), blocks(gx * gy)
+    energy = jxx + jyy + 1e-6
+    vx, vy = (jxx - jyy) / energy, 2 * jxy / energy
+    quiet = power <= middle(power, 0.4)
+    cube = blocks(detail**3)
+    chroma = rg[2:-2, 2:-2] - box5(rg)
+    bright, dark = np.mean(np.maximum(detail, 0) ** 2), np.mean(np.minimum(detail, 0) ** 2)
+    m2 = float(np.mean(detail**2))
+    p10, p50, p90 = (middle(deviation, q) for q in (0.1, 0.5, 0.9))
+    return np.array([
+        luma.mean(), quantile(luma, 0.1), quantile(luma, 0.5), quantile(luma, 0.9), quantile(luma, 0.98),
+        np.sqrt(max(np.mean(luma * luma) - luma.mean() ** 2, 0)), np.mean(luma < 0.1),
+        r.mean() / total, b.mean() / total, quantile(r, 0.98), quantile(g, 0.98), quantile(b, 0.98),
+        np.mean((top - low) / (top + 1e-3)), np.mean(r < np.minimum(g, b) - 0.04),
+        rg.mean(), yb.mean(),
+        np.sqrt(max(np.mean(rg * rg) - rg.mean() ** 2, 0)), np.sqrt(max(np.mean(yb * yb) - yb.mean() ** 2, 0)), low.mean(),
+        skewness(detail), np.log(np.mean(detail**4) / (m2 * m2 + 1e-12) + 1e-3),
+        np.log(p10 + 1e-3), np.log(p50 + 1e-3), np.log(p90 + 1e-3), p10 / (p50 + 1e-3),
+        np.hypot(vx.mean(), vy.mean()), np.hypot(vx[quiet].mean(), vy[quiet].mean()), vx[quiet].mean(),
+        np.mean(np.hypot(vx, vy)),
+        np.clip(cube[quiet].mean() / (power[quiet].mean() ** 1.5 + 1e-9), -6, 6),
+        np.sqrt(np.mean(chroma * chroma) / (m2 + 1e-9)), np.log((bright + 1e-9) / (dark + 1e-9)),
+    ])
+
+
+def sample(image: np.ndarray, kind: str, rng: Generator, bank: rain.Bank) -> np.ndarray:
+    """A photo as the classifier may meet it: resized, cut, degraded or not, often a JPEG."""
+    h, w = image.shape[:2]
+    scale = rng.uniform(320, 720) / max(h, w)
+    x = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC).astype(np.float32) / 255
+    if rng.random() < 0.3:  # a part of a picture is a picture too
+        ch, cw = (int(n * rng.uniform(0.5, 1)) for n in x.shape[:2])
+        y0, x0 = int(rng.integers(x.shape[0] - ch + 1)), int(rng.integers(x.shape[1] - cw + 1))
+        x = x[y0 : y0 + ch, x0 : x0 + cw]
+    strength = str(rng.choice(("light", "heavy", "mixed")))
+    if kind == "derain":
+        x = rain.degrade(x, rng, bank, strength)
+    elif kind == "lowlight":
+        x = lowlight.degrade(x, rng, strength)
+    elif kind == "underwater":
+        x = underwater.degrade(x, rng, strength)
+    x8 = np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        _, data = cv2.imencode(".jpg", x8[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 98))))
+        x8 = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    return x8
+
+
+def collect(files: list[Path], draws: int, seed: int, bank: rain.Bank) -> tuple[np.ndarray, np.ndarray]:
+    xs, ys = [], []
+    for i, file in enumerate(files):
+        image = read_image(file)
+        for label, kind in enumerate(CLASSES):
+            for d in range(draws):
+                xs.append(features(sample(image, kind, np.random.default_rng([seed, i, label, d]), bank)))
+                ys.append(label)
+    return np.array(xs), np.array(ys)
+
+
+def fit(x: np.ndarray, y: np.ndarray, extra: np.ndarray | None = None) -> dict:
+    """Standardised softmax regression by L-BFGS, lightly regularised."""
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    z = torch.tensor(np.clip((x - mean) / std, -4, 4))
+    t = torch.tensor(y)
+    w = torch.zeros(z.shape[1], len(CLASSES), dtype=torch.float64, requires_grad=True)
+    b = torch.zeros(len(CLASSES), dtype=torch.float64, requires_grad=True)
+    opt = torch.optim.LBFGS([w, b], max_iter=400, line_search_fn="strong_wolfe")
+
+    def closure():
+        opt.zero_grad()
+        loss = torch.nn.functional.cross_entropy(z @ w + b, t) + 2e-4 * w.square().sum()
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    return {"mean": mean, "std": std, "weight": w.detach().numpy(), "bias": b.detach().numpy()}
+
+
+def probabilities(table: dict, x: np.ndarray) -> np.ndarray:
+    z = np.clip((x - table["mean"]) / table["std"], -4, 4) @ table["weight"] + table["bias"]
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+THRESHOLD = 0.6  # below it a photo passes untouched: restoring a clean photo costs more than missing a faint rain
+
+
+def decide(p: np.ndarray) -> np.ndarray:
+    best = p.argmax(-1)
+    return np.where(p.max(-1) >= THRESHOLD, best, 0)
+
+
+def confusion(table: dict, x: np.ndarray, y: np.ndarray) -> str:
+    got = decide(probabilities(table, x))
+    lines = ["| truth \\ said | " + " | ".join(CLASSES) + " |", "| --- |" + " --- |" * len(CLASSES)]
+    for i, name in enumerate(CLASSES):
+        if (y == i).any():
+            lines.append(f"| {name} | " + " | ".join(str(int(((y == i) & (got == j)).sum())) for j in range(len(CLASSES))) + " |")
+    return "\n".join(lines)
+
+
+def write_table(file: Path, table: dict) -> None:
+    def numbers(v: np.ndarray) -> str:
+        return "[" + ", ".join(f"{float(n):.6g}" for n in v) + "]"
+
+    rows = "\n".join(
+        f"  {{ name: {json.dumps(n)}, mean: {table['mean'][i]:.6g}, deviation: {table['std'][i]:.6g}, weights: {numbers(table['weight'][i])} }},"
+        for i, n in enumerate(FEATURES)
+    )
+    file.write_text(f"""// Generated by `python -m training.classify --write`; do not edit.
+
+export interface ClassifierFeature {{
+  readonly name: string;
+  /** Of the training pictures; a feature enters as (value − mean) / deviation, held to ±4. */
+  readonly mean: number;
+  readonly deviation: number;
+  /** One a class, in the order of {{@link CLASSES}}. */
+  readonly weights: readonly number[];
+}}
+
+export const CLASSES = {json.dumps(CLASSES).replace('"', "'")} as const;
+
+export const BIAS: readonly number[] = {numbers(table["bias"])};
+
+/** A class other than `none` must be at least this probable. */
+export const THRESHOLD = {THRESHOLD};
+
+export const FEATURES: readonly ClassifierFeature[] = [
+{rows}
+];
+""")
+
+
+def rounded(table: dict) -> dict:
+    """The table with the digits that the generated file keeps."""
+    return {k: np.vectorize(lambda n: float(f"{n:.6g}"))(v) for k, v in table.items()}
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(prog="python -m training.classify", description=__doc__.splitlines()[0])
+    p.add_argument("--data", type=Path, default=Path("../shared/data"))
+    p.add_argument("--real", type=Path, help="a folder with rain/, lowlight/ and underwater/ photos")
+    p.add_argument("--draws", type=int, default=2, help="pictures of each class a training photo")
+    p.add_argument("--write", type=Path, help="the TypeScript table to write")
+    args = p.parse_args()
+    torch.set_num_threads(1)
+    x, y = collect(list_images(args.data / "train-clean"), args.draws, 21, rain.create_bank(31, layers=120))
+    table = rounded(fit(x, y))
+    vx, vy = collect(list_images(args.data / "val-clean"), 6, 22, rain.create_bank(32, layers=60))
+    print(f"training pictures\n{confusion(table, x, y)}\n\nheld-out synthesis (val-clean)\n{confusion(table, vx, vy)}")
+    if args.real:
+        for folder, label in (("rain", 1), ("lowlight", 2), ("underwater", 3)):
+            files = list_images(args.real / folder)
+            rx = np.array([features(read_image(f)) for f in files])
+            print(f"\nreal {folder}\n{confusion(table, rx, np.full(len(files), label))}")
+            for f, q in zip(files, probabilities(table, rx), strict=True):
+                print(f"  {f.name:24} " + "  ".join(f"{c} {v:.2f}" for c, v in zip(CLASSES, q, strict=True)))
+    if args.write:
+        write_table(args.write, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The network here against the ONNX that core emits, and `evaluate` against `elfin eval`: one network, one protocol.
+
+Needs Node 24 and the workspace's `npm ci`; run it as a script or with the rest of the suite.
+"""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from training import evaluate
+from training.model import PRESETS, create_elf
+
+ROOT = Path(__file__).parents[2]
+NODE = ROOT / "node_modules" / ".bin" / "node"
+
+
+def elfin(*args: str) -> str:
+    """The CLI from its sources."""
+    node = str(NODE) if NODE.exists() else shutil.which("node")
+    done = subprocess.run([node, "--conditions=@elfin/source", str(ROOT / "packages/cli/src/main.ts"), *args],
+                          capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def seeded(preset: str) -> torch.nn.Module:
+    torch.manual_seed(20221010)
+    model = create_elf(preset).eval()
+    for p in model.parameters():  # away from the special values that a fresh network holds
+        p.data.add_(0.02 * torch.randn_like(p))
+    return model
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_agrees_with_the_onnx_of_core(preset, tmp_path):
+    model = seeded(preset)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    weights = folder / "weights.safetensors"
+    save_file({k: v.contiguous().clone() for k, v in model.state_dict().items()}, str(weights),
+              {"preset": preset, "task": "derain"})
+    (folder / "manifest.json").write_text(json.dumps({
+        "format": 1, "preset": preset, "task": "derain", "variant": "seeded", "crop": 128,
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "dtype": "float32", "licence": "MIT", "data": [], "scores": [],
+    }))
+    elfin("export", "--model", str(folder), "-o", str(tmp_path / "model.onnx"))
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    x = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(1))
+    (entry,) = session.get_inputs()
+    got = session.run(None, {entry.name: x.numpy()})[0]
+    with torch.inference_mode():
+        want = model(x)[0].numpy()
+    clipped = got.min() >= 0 and got.max() <= 1
+    delta = np.abs(got - (want.clip(0, 1) if clipped else want)).max()
+    print(f"{preset}: max |Δ| {delta:.1e}")
+    assert delta <= 1e-4
+
+
+@pytest.mark.parametrize("space", ["y", "rgb"])
+def test_elfin_eval_prints_the_same_numbers(space, tmp_path):
+    rng = np.random.default_rng(3)
+    for name in ("a", "b"):
+        clean = cv2.resize(rng.integers(0, 256, (9, 14, 3)).astype(np.uint8), (101, 77), interpolation=cv2.INTER_CUBIC)
+        noisy = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+        for folder, image in (("input", noisy), ("target", clean)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), image)
+    theirs = json.loads(elfin("eval", "--input", str(tmp_path / "input"), "--target", str(tmp_path / "target"), "--space", space, "--json"))
+    ours = evaluate.evaluate(None, evaluate.load_pairs_named(tmp_path), space == "y")
+    assert [i["name"] for i in theirs["images"]] == [i["name"] for i in ours["images"]]
+    for a, b in zip([theirs["mean"]] + [i["scores"] for i in theirs["images"]], [ours["mean"]] + [i["scores"] for i in ours["images"]], strict=True):
+        assert a["psnr"] == pytest.approx(b["psnr"], abs=1e-6) and a["ssim"] == pytest.approx(b["ssim"], abs=1e-6)
+
+
+if __name__ == "__main__":
+    raise SystemExit(pytest.main([__file__, "-q", "-s"]))
