@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import { ElfinError } from '../errors.ts';
 import type { Engine } from './engine.ts';
+import { awaitNativeCalls, createGuard } from './node-guard.ts';
 import { callEngine } from './port.ts';
 
 /**
  * An engine in a worker thread of its own, started at the first `load`. The thread keeps the process alive only while a call
- * is under way. `idle` ends it; the next `load` starts another.
+ * is under way. `idle` ends it once no call is under way; the next `load` starts another.
  */
 export function createThreadEngine(): { readonly engine: Engine; readonly idle: () => Promise<void> } {
   let thread: Thread | undefined;
@@ -54,8 +55,12 @@ interface Thread {
 function start(): Thread {
   // Beside this file, both in the sources and in the bundle.
   const file = import.meta.url.endsWith('.ts') ? './node-worker.ts' : './node-worker.js';
-  const worker = new Worker(new URL(file, import.meta.url));
+  const guard = createGuard();
+  // Flags of the program, such as --input-type, are not for this file.
+  const worker = new Worker(new URL(file, import.meta.url), { workerData: guard, execArgv: [] });
   worker.unref();
+  const onExit = () => awaitNativeCalls(guard);
+  process.once('exit', onExit);
   const endpoint = callEngine({ postMessage: (message, transfer) => worker.postMessage(message, transfer) }, (calls) =>
     calls > 0 ? worker.ref() : worker.unref(),
   );
@@ -63,6 +68,7 @@ function start(): Thread {
   const lost = (reason: string, cause?: unknown) => {
     if (!alive) return;
     alive = false;
+    process.removeListener('exit', onExit);
     endpoint.fail(
       new ElfinError('RUNTIME_FAILED', `The thread that runs the network ended: ${reason}. Try again.`, { cause }),
     );
@@ -74,6 +80,7 @@ function start(): Thread {
     engine: endpoint.engine,
     alive: () => alive,
     async end() {
+      await endpoint.settled();
       await worker.terminate();
     },
   };

@@ -1,4 +1,5 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import { guardNativeCalls } from './node-guard.ts';
 import { importOrtNode } from './node-ort.ts';
 import { createOrtEngine } from './ort.ts';
 import { serveEngine } from './port.ts';
@@ -13,5 +14,6 @@ if (parentPort) {
     ort.env.logLevel = 'fatal';
     return ort;
   });
-  port.on('message', serveEngine(engine, { postMessage: (message, transfer) => port.postMessage(message, transfer) }));
+  const guarded = guardNativeCalls(engine, workerData as SharedArrayBuffer);
+  port.on('message', serveEngine(guarded, { postMessage: (message, transfer) => port.postMessage(message, transfer) }));
 }

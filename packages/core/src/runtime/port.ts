@@ -38,19 +38,29 @@ export function serveEngine(engine: Engine, endpoint: MessageEndpoint): (message
 export function callEngine(
   endpoint: MessageEndpoint,
   busy: (calls: number) => void,
-): { readonly engine: Engine; receive(message: unknown): void; fail(error: ElfinError): void } {
+): {
+  readonly engine: Engine;
+  receive(message: unknown): void;
+  /** The far end is gone: what was asked of it, and whatever will be, fails with this. */
+  fail(error: ElfinError): void;
+  /** When no call is under way. */
+  settled(): Promise<void>;
+} {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: ElfinError): void }>();
   let next = 1;
   let lost: ElfinError | undefined;
+  let last: Promise<unknown> = Promise.resolve();
   const call = (method: Method, ...given: unknown[]): Promise<unknown> => {
     if (lost) return Promise.reject(lost);
     const id = next++;
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       waiting.set(id, { resolve, reject });
       busy(waiting.size);
       // Feeds are copied, not moved: the caller may use its arrays again.
       endpoint.postMessage({ id, method, arguments: given } satisfies Call, []);
     });
+    last = Promise.allSettled([last, answer]);
+    return answer;
   };
   return {
     engine: {
@@ -74,6 +84,9 @@ export function callEngine(
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
       busy(0);
+    },
+    async settled() {
+      await last;
     },
   };
 }

@@ -9,10 +9,12 @@ export interface WebRuntimeOptions {
   /** Threads of the wasm provider; as many as the machine has by default, one where shared memory is not to be had. */
   readonly threads?: number;
   /**
-   * The folder, as a URL that ends in `/`, from which the page serves onnxruntime-web's `.wasm` and `.mjs` files.
-   * By default they are looked for beside the bundle. Of no use in Node.
+   * The folder, as a URL that ends in `/`, from which the page serves onnxruntime-web's `ort.*.bundle.min.mjs` and `.wasm`
+   * files. By default they are the bundler's business. Of no use in Node.
    */
   readonly assets?: string;
+  /** Why WebGPU must not be used, although the browser has it; reported as the reason. */
+  readonly avoid?: string;
   /**
    * onnxruntime-web, where the browser's import does not suit: `() => import('onnxruntime-web')` in Node,
    * or whatever a bundler or an isolate needs.
@@ -28,7 +30,7 @@ export interface WebRuntimeOptions {
  * Errors: OPTION_INVALID here; RUNTIME_UNAVAILABLE from `open` where onnxruntime-web or the device asked for is missing.
  */
 export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime {
-  const { device = 'auto', threads, assets } = options;
+  const { device = 'auto', threads, assets, avoid } = options;
   if (!['auto', 'webgpu', 'wasm'].includes(device)) {
     throw new ElfinError('OPTION_INVALID', `device must be auto, webgpu or wasm, not ${device}.`);
   }
@@ -37,9 +39,12 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
   }
   let gpu: Promise<string | undefined> | undefined;
   let loading: Promise<Ort> | undefined;
-  const noGpu = () => (gpu ??= device === 'wasm' ? Promise.resolve('wasm was asked for') : whyNoWebGpu());
+  const noGpu = () => (gpu ??=
+      device === 'wasm' || avoid !== undefined
+        ? Promise.resolve(avoid ?? 'wasm was asked for')
+        : whyNoWebGpu());
   const load = () => {
-    loading ??= (options.ort ?? (async () => importOrtWeb(!(await noGpu()))))().catch((error) => {
+    loading ??= (options.ort ?? (async () => importOrtWeb(!(await noGpu()), assets)))().catch((error) => {
       loading = undefined;
       throw error;
     });
@@ -104,17 +109,22 @@ function configure(
   started.set(ort.env, threads);
   return shared
     ? { threads }
-    : { threads, reason: 'the page is not cross-origin isolated (see docs), so there is no shared memory' };
+    : { threads, reason: 'the page is not cross-origin isolated (headers COOP and COEP), so there is no shared memory' };
 }
 
 /** The build with WebGPU is twice as large: it is loaded only where it will be used. */
-async function importOrtWeb(webgpu: boolean): Promise<Ort> {
+async function importOrtWeb(webgpu: boolean, assets: string | undefined): Promise<Ort> {
   try {
+    if (assets !== undefined) {
+      // A variable, so that bundlers leave the import to the browser.
+      const file = new URL(`ort.${webgpu ? 'webgpu' : 'wasm'}.bundle.min.mjs`, assets).href;
+      return await import(/* @vite-ignore */ /* webpackIgnore: true */ file);
+    }
     return webgpu ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
   } catch (error) {
     throw new ElfinError(
       'RUNTIME_UNAVAILABLE',
-      `onnxruntime-web cannot be loaded; run: npm install onnxruntime-web (${error instanceof Error ? error.message : error})`,
+      `onnxruntime-web cannot be loaded; ${assets === undefined ? 'run: npm install onnxruntime-web, or set assets' : `are its files under ${assets}?`} (${error instanceof Error ? error.message : error})`,
       { cause: error },
     );
   }
