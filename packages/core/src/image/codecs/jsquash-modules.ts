@@ -59,6 +59,7 @@ function lazily<T>(name: string, load: () => Promise<T>): Loaded<T> {
 
 type Factory<T> = (options: {
   noInitialRun: boolean;
+  printErr(text: string): void;
   instantiateWasm?: (
     imports: WebAssembly.Imports,
     done: (instance: WebAssembly.Instance) => void,
@@ -74,9 +75,11 @@ async function instantiate<T>(
   module: WebAssembly.Module | undefined,
 ): Promise<T> {
   const factory = (await imported).default as Factory<T>;
-  if (!module) return factory({ noInitialRun: true });
+  // What the builds would print of damaged images is told by our errors, or is no matter.
+  const quiet = { noInitialRun: true, printErr: () => {} };
+  if (!module) return factory(quiet);
   return factory({
-    noInitialRun: true,
+    ...quiet,
     instantiateWasm: (imports, done) => {
       const instance = new WebAssembly.Instance(module, imports);
       done(instance);

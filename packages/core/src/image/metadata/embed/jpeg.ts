@@ -16,24 +16,26 @@ export function embedJpeg(bytes: Uint8Array, metadata: Metadata): Uint8Array {
   if (xmp) parts.push(...segment(0xe1, XMP_ID, xmp));
   if (icc) parts.push(...profile(icc));
   if (iptc) parts.push(...segment(0xed, PHOTOSHOP_ID, resource(0x0404, iptc)));
-  const [first, ...rest] = [...segments(bytes)];
-  const head = first?.marker === 0xe0 ? first.end : 2;
-  const profiles = icc ? rest.filter(({ marker, body }) => marker === 0xe2 && startsWith(body, ICC_ID)) : [];
+  const all = [...segments(bytes)];
+  // Encoders may leave JFIF out; density has no other place.
+  const jfif = all[0]?.marker === 0xe0 ? all[0] : undefined;
+  const head = jfif?.end ?? 2;
+  if (density !== undefined) parts.unshift(...jfifWith(density));
+  const profiles = icc ? all.filter(({ marker, body }) => marker === 0xe2 && startsWith(body, ICC_ID)) : [];
   let at = head;
   const kept = profiles.map(({ body, end }) => {
     const before = bytes.subarray(at, end - body.length - 4);
     at = end;
     return before;
   });
-  const out = concat(bytes.subarray(0, head), ...parts, ...kept, bytes.subarray(at));
-  if (density !== undefined && head > 2) {
-    // SOI 2, marker 2, length 2, "JFIF\0" 5, version 2: then unit (1 = dots an inch), X and Y.
-    const data = new DataView(out.buffer, 13, 5);
-    data.setUint8(0, 1);
-    data.setUint16(1, Math.round(density));
-    data.setUint16(3, Math.round(density));
-  }
-  return out;
+  const start = bytes.subarray(0, density === undefined ? head : 2);
+  return concat(start, ...parts, ...kept, bytes.subarray(at));
+}
+
+/** JFIF 1.01 with so many dots an inch and no thumbnail. */
+function jfifWith(density: number): Uint8Array[] {
+  const dots = Math.min(65_535, Math.max(1, Math.round(density)));
+  return segment(0xe0, ascii('JFIF\0'), Uint8Array.of(1, 1, 1, dots >> 8, dots, dots >> 8, dots, 0, 0));
 }
 
 function segment(marker: number, id: Uint8Array, body: Uint8Array): Uint8Array[] {

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { readImage } from '../../../../../test/fixtures/images/read.ts';
+import type { Metadata } from '../codec.ts';
+import { readMetadata } from '../probe.ts';
+import { applyPolicy } from './policy.ts';
+import { readRights, writeRights } from './rights.ts';
+import { readXmpRights, uprightXmp, writeXmpRights } from './xmp.ts';
+
+const source = readMetadata(readImage('metadata.jpg'), 'jpeg');
+const latin1 = (...parts: (Uint8Array | undefined)[]) =>
+  Buffer.concat(parts.filter((part) => part !== undefined)).toString('latin1');
+const packet = (attributes: string, elements = '') =>
+  new TextEncoder().encode(
+    `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description ${attributes}>${elements}</rdf:Description></rdf:RDF></x:xmpmeta>`,
+  );
+
+it('none passes nothing', () => {
+  expect(applyPolicy(source, 'none')).toEqual({});
+  expect(applyPolicy(undefined, 'keep')).toEqual({});
+});
+
+it('copyright passes rights out of EXIF, XMP and IPTC, and nothing else of them', () => {
+  const chosen = applyPolicy(source, 'copyright');
+  expect(Object.keys(chosen)).toEqual(['exif', 'xmp']);
+  expect(readRights(chosen)).toEqual({
+    creator: 'Ada',
+    notice: '© 2026 Ada & Co',
+    credit: 'Agency',
+    webStatement: 'https://example.com/terms?a=1&b=2',
+  });
+  expect(latin1(chosen.exif, chosen.xmp)).not.toMatch(/[Ss]ecret|GPS|51|Orientation/);
+});
+
+it('copyright of IPTC alone becomes EXIF and XMP', () => {
+  expect(readRights({ iptc: source.iptc! })).toEqual({
+    creator: 'Ada Byline',
+    credit: 'Agency',
+    notice: 'IPTC notice',
+  });
+  expect(latin1(applyPolicy({ iptc: source.iptc! }, 'copyright').exif)).toContain('IPTC notice');
+});
+
+it('keep passes everything but the orientation', () => {
+  const kept = applyPolicy(source, 'keep');
+  expect(Object.keys(kept).sort()).toEqual(['exif', 'iptc', 'xmp']);
+  expect(latin1(kept.exif, kept.xmp, kept.iptc)).toMatch(/Secretcam.*51,30\.0N.*Secretville/s);
+  expect(latin1(kept.xmp)).not.toContain('Orientation');
+});
+
+describe('XMP', () => {
+  it('knows prefixes by their namespaces, attributes, elements, lists and resources', () => {
+    const read = (attributes: string, elements?: string) => readXmpRights(packet(attributes, elements));
+    expect(read(`xmlns:q='http://ns.adobe.com/xap/1.0/rights/' q:Owner='A &amp; B'`)).toEqual({ owner: 'A & B' });
+    expect(
+      read(
+        'xmlns:d="http://purl.org/dc/elements/1.1/" xmlns:cc="http://creativecommons.org/ns#"',
+        '<d:creator><rdf:Seq><rdf:li>One</rdf:li><rdf:li>&#84;wo</rdf:li></rdf:Seq></d:creator><cc:license rdf:resource="https://example.com/by"/>',
+      ),
+    ).toEqual({ creator: 'One; Two', license: 'https://example.com/by' });
+    expect(read('xmlns:dc="https://example.com/other" dc:rights="not ours"')).toEqual({});
+  });
+
+  it('drops tiff:Orientation as attribute and as element, and leaves other packets alone', () => {
+    const bound = 'xmlns:t="http://ns.adobe.com/tiff/1.0/"';
+    expect(latin1(uprightXmp(packet(`${bound} t:Orientation="6"`)))).not.toContain('Orientation');
+    expect(latin1(uprightXmp(packet(bound, '<t:Orientation>6</t:Orientation>')))).not.toContain('Orientation');
+    const plain = packet(bound);
+    expect(uprightXmp(plain)).toBe(plain);
+  });
+
+  it('writes what it reads back, whatever the text', () => {
+    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).map((value) => value.trim());
+    fc.assert(
+      fc.property(
+        text.filter((value) => value !== '' && !/\p{Cc}|[\ufffe\uffff]/u.test(value)),
+        (value) => {
+          const rights = { creator: value, notice: value, webStatement: value, owner: value };
+          expect(readXmpRights(writeXmpRights(rights)!)).toEqual(rights);
+        },
+      ),
+    );
+  });
+
+  it('costs linear time on packets made to be slow', () => {
+    const bound = 'xmlns:dc="http://purl.org/dc/elements/1.1/"';
+    for (const piece of ['<rdf:li', '<dc:rights ', ' dc:rights="', '<dc:rights><rdf:li ', 'xmlns:a', '<', '&#']) {
+      const text = packet(bound, `<dc:rights>${piece.repeat(400_000 / piece.length)}</dc:rights>`);
+      expect(Object.keys(readXmpRights(text)).length).toBeLessThanOrEqual(1);
+    }
+  });
+});
+
+it('never throws on damaged metadata', () => {
+  const bytes = fc.uint8Array({ maxLength: 120 });
+  const damaged = fc.record({
+    exif: bytes,
+    xmp: bytes,
+    iptc: fc.constantFrom(source.iptc!, Uint8Array.of(0x1c, 2, 80, 0xff, 0xff, 65)),
+  });
+  fc.assert(
+    fc.property(damaged, fc.constantFrom('none', 'copyright', 'keep'), (metadata: Metadata, policy) => {
+      applyPolicy(metadata, policy as 'keep');
+    }),
+    { numRuns: 1000 },
+  );
+  expect(writeRights({})).toEqual({});
+});
