@@ -67,8 +67,10 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
 
   const sourcePixels = config.ELFIN_MAX_SRC_PIXELS ?? 50_000_000;
   const token = config.ELFIN_WORKER_TOKEN;
+  const attemptMs = config.ELFIN_WORKER_TIMEOUT_MS ?? 180_000;
   const pools = (config.ELFIN_WORKERS ?? []).map(
-    (urls) => createRemoteRuntime({ endpoints: urls.map((url) => (token ? { url, token } : url)) }).endpoints,
+    (urls) =>
+      createRemoteRuntime({ attemptMs, endpoints: urls.map((url) => (token ? { url, token } : url)) }).endpoints,
   );
   const places: Place[] = pools.map((endpoints, index) =>
     createWorkerPlace({

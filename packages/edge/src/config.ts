@@ -118,6 +118,12 @@ export const VARIABLES = {
     parse: String,
     otherwise: 'none',
   }),
+  ELFIN_WORKER_TIMEOUT_MS: variable({
+    about: 'Milliseconds after which a worker that has not answered counts as hanging, and another is asked.',
+    example: '180000',
+    parse: number(100, 3_600_000),
+    otherwise: '180,000',
+  }),
   ELFIN_LOCAL_PIXELS: variable({
     about: 'Largest image, in pixels, restored by the server itself; larger ones go to workers.',
     example: '50000000',
