@@ -70,7 +70,7 @@ process.stdout.write(
 async function enlarge(path: string, pixels: number): Promise<Uint8Array> {
   const { width, height } = await sharp(path).metadata();
   const times = Math.sqrt(pixels / width / height);
-  const whole = { width: Math.round(width * times), height: Math.round(height * times) };
+  const whole = { width: Math.floor(width * times), height: Math.floor(height * times) };
   const repeat = Math.ceil(times);
   const sheet = sharp({ create: { width: width * repeat, height: height * repeat, channels: 3, background: '#000' } })
     .composite([{ input: path, tile: true, gravity: 'northwest' }])

@@ -3,7 +3,7 @@
  * for each way of tiling, on photos under synthetic heavy rain. Method and results: docs/tiling.md.
  *
  *   node --conditions=@elfin/source bench/tiling.ts --photos DIR --weights FILE [--preset elf-lw] [--crop 128] [--threads N]
- *     [--limit 10] [--scale 1] [--density 5000] [--size 1] [--only NAME,…] [--pictures DIR] [--json FILE]
+ *     [--rainy DIR: the same photos in rain, instead of synthesis] [--limit 10] [--scale 1] [--density 5000] [--size 1] [--only NAME,…] [--pictures DIR] [--json FILE]
  */
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ import { readModel, readPhoto } from './tiling-setup.ts';
 const { values: args } = parseArgs({
   options: {
     photos: { type: 'string' },
+    rainy: { type: 'string' },
     weights: { type: 'string' },
     preset: { type: 'string', default: 'elf-lw' },
     crop: { type: 'string', default: '128' },
@@ -50,6 +51,7 @@ const WAYS: Record<string, TilingOptions> = {
   'local 256/64': local(256, 64),
   'local 256/128': local(256, 128),
   'local 512/128': local(512, 128),
+  'global 256/96 ×1': global(256, 96, 1),
   'global 512/96 ×0': global(512, 96, 0),
   'global 512/96 ×1': global(512, 96, 1),
   'global 512/96 ×2': global(512, 96, 2),
@@ -83,11 +85,9 @@ const rows: Row[] = [];
 const files = (await readdir(args.photos)).filter((name) => /\.(png|jpe?g)$/i.test(name)).sort(byNumber);
 for (const file of files.slice(0, Number(args.limit))) {
   const clean = await readPhoto(join(args.photos, file), Number(args.scale));
-  const rainy = addRain(clean, {
-    seed: Number.parseInt(file, 10) || 1,
-    density: Number(args.density),
-    size: Number(args.size),
-  });
+  const rainy = args.rainy
+    ? await readPhoto(join(args.rainy, file), Number(args.scale))
+    : addRain(clean, { seed: Number.parseInt(file, 10) || 1, density: Number(args.density), size: Number(args.size) });
   const truth = luma(clean);
   const add = (row: Row) => {
     rows.push(row);
