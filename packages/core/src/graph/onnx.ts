@@ -62,7 +62,8 @@ export function encodeOnnx(graph: Graph, { storage = 'float32', metadata = {} }:
     });
   }
   const model = create(ModelProtoSchema, {
-    irVersion: 8n, // 2021: the lowest that opset 17 to 20 need, so that older runtimes load the file
+    // The lowest that each opset needs, so that older runtimes load the file.
+    irVersion: graph.opset >= 19 ? 9n : 8n,
     opsetImport: [{ domain: '', version: BigInt(graph.opset) }],
     producerName: 'elfin',
     graph: {

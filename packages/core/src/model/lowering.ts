@@ -39,12 +39,12 @@ const fast: Lowering = {
 };
 
 // Channels that 8 divides reach ONNX Runtime's blocked kernels on a CPU, and whole rows of its matrix kernels in wasm.
-const cpu: Lowering = { ...fast, alignment: 8, sumByConvolution: true, squaresByPooling: true };
+const cpu: Lowering = { ...fast, alignment: 8, sumByConvolution: true };
 
 /** Where the graph will run, each with what pays there (bench/README.md). */
 export const LOWERINGS = {
   reference,
-  native: cpu,
+  native: { ...cpu, squaresByPooling: true },
   wasm: cpu,
   // Dispatches are what costs on a GPU: a reduction is one, its replacements are several.
   webgpu: { ...fast, alignment: 4, concatFanIn: 7 },
