@@ -29,6 +29,14 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     about: 'Restore tiles and whole images for others (Open Inference Protocol v2)',
     load: async () => (await import('./verbs/worker.ts')).worker,
   },
+  watch: {
+    about: 'Restore on upload, told by the webhook of MinIO or versitygw',
+    load: async () => (await import('./verbs/watch.ts')).watch,
+  },
+  backfill: {
+    about: 'Restore what lies in a bucket already',
+    load: async () => (await import('./verbs/backfill.ts')).backfill,
+  },
   sign: { about: 'Sign a transform URL', load: async () => (await import('./verbs/sign.ts')).sign },
   doctor: {
     about: 'Check what this machine restores photos on',

@@ -20,6 +20,8 @@ export interface WatchOptions {
   readonly hostname?: string;
   readonly maxBytes?: number;
   readonly concurrency?: number;
+  /** Probed before anything listens. Default: those of `reconcile`. */
+  readonly buckets?: readonly string[];
   /** Lists these at the start and every `everyMs`, and makes up for what no event told of. */
   readonly reconcile?: {
     readonly places: readonly { readonly bucket: string; readonly store: ObjectStore; readonly prefix?: string }[];
@@ -28,7 +30,7 @@ export interface WatchOptions {
   };
   readonly onHandled?: (handled: readonly Handled[]) => void;
   readonly onReconciled?: (bucket: string, report: BackfillReport) => void;
-  /** A reconciliation that failed; the next one comes all the same. */
+  /** A probe or a reconciliation that failed and is made again. */
   readonly onError?: (error: unknown) => void;
 }
 
@@ -52,7 +54,12 @@ export async function startWatch(options: WatchOptions): Promise<Watch> {
   const { trigger, reconcile: plan, onHandled, concurrency = 8, maxBytes } = options;
   const journal = await openJournal(options.journal);
   const webhook = createWebhook({ journal, secret: options.secret, ...(maxBytes !== undefined && { maxBytes }) });
-  await trigger.check((plan?.places ?? []).map(({ bucket }) => bucket));
+  // Refused here: a store that does not keep its word. One that is not up yet will be: versitygw starts after its receiver.
+  const buckets = options.buckets ?? (plan?.places ?? []).map(({ bucket }) => bucket);
+  await trigger.check(buckets).catch((error: unknown) => {
+    if (!(isElfinError(error) && error.retry)) throw error;
+    options.onError?.(error);
+  });
   const stopping = new AbortController();
 
   const fetch = (request: Request): Response | Promise<Response> =>
@@ -79,12 +86,18 @@ export async function startWatch(options: WatchOptions): Promise<Watch> {
     return reports;
   }
   const reconciling = (async () => {
-    while (plan && !stopping.signal.aborted) {
-      await reconcile().catch((error: unknown) => {
-        if (!(isElfinError(error) && error.code === 'ABORTED')) options.onError?.(error);
-      });
-      if (plan.everyMs === undefined) return;
-      await pause(plan.everyMs, stopping.signal);
+    for (let failures = 0; plan && !stopping.signal.aborted; ) {
+      try {
+        await reconcile();
+        failures = 0;
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        failures++;
+        options.onError?.(error);
+      }
+      if (failures === 0 && plan.everyMs === undefined) return;
+      const soon = Math.min(60_000, 500 * 2 ** failures);
+      await pause(failures > 0 ? soon : (plan.everyMs ?? 0), stopping.signal);
     }
   })();
 

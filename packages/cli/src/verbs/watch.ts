@@ -1,0 +1,91 @@
+import { createTrigger, createWebhookNotifier } from '@elfin/plugins';
+import { startWatch } from '@elfin/plugins/node';
+import { defineVerb } from '../command.ts';
+import { createDevice, DEVICE_FLAG } from '../device.ts';
+import { EXIT, printFailure, usageError } from '../failure.ts';
+import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
+import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../uploads.ts';
+
+/** Restores what is uploaded to a bucket of MinIO or versitygw, as they tell of it. */
+export const watch = defineVerb({
+  name: 'watch',
+  description:
+    'Restore on upload: take the webhook of MinIO or versitygw, write each restored photo beside its original',
+  args: {
+    bucket: { type: 'positional', description: 's3://bucket/prefix of the uploads', required: true },
+    ...BUCKET_FLAGS,
+    ...LISTEN_FLAGS,
+    journal: {
+      type: 'string',
+      default: '.elfin-journal',
+      valueHint: 'folder',
+      description: 'Keeps events until they are done',
+    },
+    reconcile: {
+      type: 'string',
+      valueHint: 'seconds',
+      description: 'List the prefix at the start and so often (0: only then), for lost events',
+    },
+    device: DEVICE_FLAG,
+  },
+  examples: [
+    'ELFIN_WEBHOOK_SECRET=$(openssl rand -hex 16) elfin watch s3://photos/incoming/ --task derain --endpoint http://127.0.0.1:9000',
+    'elfin watch s3://photos/incoming/ --rules rules.json --reconcile 3600',
+  ],
+  async run({ args, words }) {
+    if (words.length !== 1) throw usageError('watch takes one s3://bucket/prefix.');
+    const place = parseBucketUrl(words[0]);
+    const secret = process.env.ELFIN_WEBHOOK_SECRET;
+    if (secret === undefined) throw usageError('Set ELFIN_WEBHOOK_SECRET: who knows it may tell of uploads.');
+    const every = args.reconcile === undefined ? undefined : Number(args.reconcile);
+    if (every !== undefined && !(every >= 0 && every <= 1e6))
+      throw usageError(`--reconcile is seconds, not "${args.reconcile}".`);
+    const { ELFIN_NOTIFY_URL: url, ELFIN_NOTIFY_SECRET: notifySecret } = process.env;
+    const rules = await rulesFrom(args, place);
+    const store = bucketStorage(s3Client(args.endpoint), place.bucket);
+    await using device = await createDevice(args.device);
+    const { restorer, dispose } = uploadRestorer(device);
+    const trigger = createTrigger({
+      rules,
+      restorer,
+      storage: (bucket) => (bucket === place.bucket ? store : undefined),
+      concurrency: 2 * device.concurrency,
+      ...(url && notifySecret && { notify: createWebhookNotifier({ url, secret: notifySecret }) }),
+    });
+    const json = args.json === true;
+    const running = await startWatch({
+      trigger,
+      buckets: [place.bucket],
+      journal: args.journal,
+      secret,
+      hostname: args.host,
+      port: portFlag(args.port, 8099),
+      concurrency: 2 * device.concurrency,
+      ...(every !== undefined && {
+        reconcile: { places: [{ ...place, store }], ...(every > 0 && { everyMs: every * 1000 }) },
+      }),
+      onHandled(handled) {
+        for (const { event, outcome } of handled) {
+          const { error, ...plain } = outcome as typeof outcome & { error?: Error };
+          if (json)
+            process.stdout.write(
+              `${JSON.stringify({ key: event?.key, ...plain, ...(error && { error: error.message }) })}\n`,
+            );
+          else if (outcome.status === 'restored') process.stdout.write(`${event?.key} → ${outcome.key}\n`);
+          if (error) printFailure(error, { ...(event && { subject: event.key }), debug: false });
+        }
+      },
+      onReconciled: (bucket, { listed, outcomes }) =>
+        process.stdout.write(
+          json
+            ? `${JSON.stringify({ reconciled: bucket, listed, outcomes })}\n`
+            : `reconciled ${bucket}: ${listed} listed, ${outcomes.restored ?? 0} restored\n`,
+        ),
+      onError: (error) => printFailure(error, { debug: false }),
+    });
+    announce({ name: 'elfin watch', url: running.url, journal: args.journal }, json);
+    await untilStopped(() => running.stop());
+    await dispose();
+    return EXIT.done;
+  },
+});
