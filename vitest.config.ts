@@ -1,18 +1,29 @@
 import { defineConfig } from 'vitest/config';
 
+// Tests and types read sources through this export condition: nothing has to be built first.
 const condition = '@elfin/source';
+const conditions = [condition, 'node', 'import', 'default'];
 
 export default defineConfig({
-  // Tests and types read sources through this export condition: nothing has to be built first.
-  ssr: { resolve: { conditions: [condition, 'node', 'import', 'default'] } },
-  resolve: { conditions: [condition, 'node', 'import', 'default'] },
+  ssr: { resolve: { conditions } },
+  resolve: { conditions },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**'],
-    environment: 'node',
-    testTimeout: 60_000,
-    pool: 'forks',
     reporters: ['default', ['json', { outputFile: 'node_modules/.cache/elfin/test-results.json' }]],
-    execArgv: [`--conditions=${condition}`],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'node',
+          include: ['packages/*/src/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**'],
+          environment: 'node',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          pool: 'forks',
+          execArgv: [`--conditions=${condition}`],
+        },
+      },
+      'test/runtime/workerd/vitest.config.ts',
+    ],
   },
 });
