@@ -7,6 +7,7 @@ import { createOutput, createPriorOutput, degradation } from './output.ts';
 import { pipeline } from './pipeline.ts';
 import { imageSource } from './pixels.ts';
 import { type Plan, planTiles } from './plan.ts';
+import { previewTile } from './preview.ts';
 import type { Phase, TilingJob } from './run.ts';
 import { createStatisticsTotal } from './statistics.ts';
 import { shrinkSource } from './thumbnail.ts';
@@ -114,6 +115,8 @@ async function restore(
       async (tile, { restored, found }) => {
         await output.add(tile, restored);
         if (prior && found) await prior.add(tile, found);
+        const preview = job.onTile && previewTile(plan, tile, restored);
+        if (preview) job.onTile?.(preview);
         report('restore', 1);
       },
     );

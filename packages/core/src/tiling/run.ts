@@ -4,6 +4,9 @@ import type { Backend, Session, SessionOptions } from '../runtime/runtime.ts';
 import { attempt, type State } from './passes.ts';
 import type { PixelSink, PixelSource } from './pixels.ts';
 import { type Plan, type PlanInput, planTiles, smallerPlan, type TilingOptions } from './plan.ts';
+import type { TilePreview } from './preview.ts';
+
+export type { TilePreview } from './preview.ts';
 
 /** `decode` comes from who opens the image; the runner itself goes through `statistics` (`global` only) and `restore`. */
 export type Phase = 'decode' | 'statistics' | 'restore';
@@ -39,6 +42,8 @@ export interface TilingJob {
   /** Milliseconds since the epoch after which the result is of no use. */
   readonly deadline?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Called with each window's result as it comes, before it is blended with its neighbours. */
+  readonly onTile?: (tile: TilePreview) => void;
 }
 
 /** What was done. */
