@@ -1,4 +1,4 @@
-import { createWebRuntime } from '@elfin/core/web';
+import { createWebRuntime } from '@elfin/core/web-runtime';
 import { expect, test } from 'vitest';
 import { seededModel } from '../helpers/seeded-model.ts';
 import { conformance } from './conformance.ts';

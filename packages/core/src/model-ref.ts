@@ -1,6 +1,6 @@
 import { ElfinError } from './errors.ts';
 import { type Manifest, modelName } from './model/manifest.ts';
-import type { ModelRef } from './model/models.ts';
+import type { LoadOptions, ModelRef } from './model/models.ts';
 import { sha256 } from './result-key.ts';
 
 /**
@@ -10,14 +10,14 @@ import { sha256 } from './result-key.ts';
  * @param load reads `weights.safetensors`
  * @returns a model whose `bytes()` throws MODEL_DIGEST_MISMATCH for other weights than the manifest's
  */
-export function createModelRef(manifest: Manifest, load: () => Promise<Uint8Array>): ModelRef {
+export function createModelRef(manifest: Manifest, load: (options?: LoadOptions) => Promise<Uint8Array>): ModelRef {
   const name = modelName(manifest);
   return {
     name,
     digest: manifest.sha256,
     manifest,
-    async bytes() {
-      const bytes = await load();
+    async bytes(options) {
+      const bytes = await load(options);
       const digest = await sha256(bytes);
       if (digest === manifest.sha256) return bytes;
       throw new ElfinError(

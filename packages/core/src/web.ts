@@ -1,4 +1,22 @@
-export { createCanvasCodec } from './image/codecs/canvas.ts';
-export { createJsquashCodec, type JsquashModules, type JsquashOptions } from './image/codecs/jsquash.ts';
-export * from './index.ts';
-export { createWebRuntime, type WebRuntimeOptions } from './runtime/web.ts';
+/** `@elfin/core/web`: for pages. The heavy half is in `web-worker.js`, which this starts. */
+export { ElfinError, type ElfinErrorCode, isElfinError } from './errors.ts';
+export type { PixelImage } from './image/pixels.ts';
+export { parseManifest } from './model/manifest.ts';
+export type { Download, LoadOptions, ModelRef, ModelSize, Models, Task } from './model/models.ts';
+export { TASKS } from './model/models.ts';
+export { createModelRef } from './model-ref.ts';
+export type { Classification, Classify, RestoreOptions } from './restore/options.ts';
+export type { RestoredReport, RestoreReport, UntouchedReport } from './restore/report.ts';
+export type { Restored, WarmupOptions } from './restorer.ts';
+export type { Backend } from './runtime/runtime.ts';
+export type { Progress, TilePreview } from './tiling/run.ts';
+export { CACHE, type FetchOptions, fetchFile } from './web/fetch.ts';
+export type { WebInput } from './web/input.ts';
+export { type FetchedModelsOptions, fetchModels } from './web/models.ts';
+export {
+  createRestorer,
+  type PreloadOptions,
+  type PreloadProgress,
+  type WebRestorer,
+  type WebRestorerOptions,
+} from './web/restorer.ts';

@@ -1,6 +1,7 @@
 import {
   createModelRef,
   ElfinError,
+  type LoadOptions,
   type ModelRef,
   type ModelSize,
   type Models,
@@ -34,10 +35,13 @@ export interface ModelCatalogue extends Models {
   readonly names: readonly FolderName[];
 }
 
+/** How a file is read; `digest` (SHA-256) is known for weights only. */
+export type ReadFile = (url: URL, options?: LoadOptions & { readonly digest?: string }) => Promise<Uint8Array>;
+
 /** Models out of `files`, each read through `read` when first resolved, its weights when first needed. */
 export function createCatalogue(
   files: Readonly<Partial<Record<FolderName, ModelFiles>>>,
-  read: (url: URL) => Promise<Uint8Array>,
+  read: ReadFile,
 ): ModelCatalogue {
   const names = Object.keys(files) as FolderName[];
   const resolved = new Map<FolderName, Promise<ModelRef>>();
@@ -54,7 +58,8 @@ export function createCatalogue(
       );
     }
     const text = new TextDecoder().decode(await read(urls.manifest));
-    return createModelRef(parseManifest(text, `the manifest of ${name}`), () => read(urls.weights));
+    const manifest = parseManifest(text, `the manifest of ${name}`);
+    return createModelRef(manifest, (options) => read(urls.weights, { ...options, digest: manifest.sha256 }));
   }
 
   return {

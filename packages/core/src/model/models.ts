@@ -13,8 +13,21 @@ export interface ModelRef {
   /** SHA-256 of the safetensors file, lower-case hex. */
   readonly digest: string;
   readonly manifest: Manifest;
-  /** The safetensors file. */
-  bytes(): Promise<Uint8Array>;
+  /** The safetensors file. A source that has it at hand may ignore the options. */
+  bytes(options?: LoadOptions): Promise<Uint8Array>;
+}
+
+/** How a file is fetched. */
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes so far, and of all where the source tells. */
+  readonly onProgress?: (download: Download) => void;
+}
+
+/** Bytes as they arrive. */
+export interface Download {
+  readonly loaded: number;
+  readonly total?: number;
 }
 
 /** Where weights come from. Errors: MODEL_UNKNOWN, MANIFEST_INVALID, MODEL_DIGEST_MISMATCH. */

@@ -2,7 +2,7 @@ import type { Limits } from '../image/codec.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import type { ModelRef, ModelSize, Task } from '../model/models.ts';
 import type { TilingMode, TilingOptions } from '../tiling/plan.ts';
-import type { Progress } from '../tiling/run.ts';
+import type { Progress, TilePreview } from '../tiling/run.ts';
 
 /** What one image is restored with. */
 export interface RestoreOptions {
@@ -25,6 +25,8 @@ export interface RestoreOptions {
   readonly deadline?: number;
   /** Called at least at the start and with `fraction` 1 at the end, which never falls in between. */
   readonly onProgress?: (progress: Progress) => void;
+  /** Called with each window's result as soon as it is there: for showing the image while it grows. */
+  readonly onTile?: (tile: TilePreview) => void;
 }
 
 /** What a classifier says of an image. */

@@ -140,6 +140,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
         crop: manifest.crop,
         layout: layoutOf(model),
         onProgress: report,
+        ...(options.onTile && { onTile: options.onTile }),
         ...(prior && { degradation: prior }),
         ...(tiling !== undefined && { tiling: typeof tiling === 'string' ? { mode: tiling } : tiling }),
         ...(strength !== undefined && { strength }),

@@ -39,10 +39,8 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
   }
   let gpu: Promise<string | undefined> | undefined;
   let loading: Promise<Ort> | undefined;
-  const noGpu = () => (gpu ??=
-      device === 'wasm' || avoid !== undefined
-        ? Promise.resolve(avoid ?? 'wasm was asked for')
-        : whyNoWebGpu());
+  const noGpu = () =>
+    (gpu ??= device === 'wasm' || avoid !== undefined ? Promise.resolve(avoid ?? 'wasm was asked for') : whyNoWebGpu());
   const load = () => {
     loading ??= (options.ort ?? (async () => importOrtWeb(!(await noGpu()), assets)))().catch((error) => {
       loading = undefined;
@@ -109,7 +107,10 @@ function configure(
   started.set(ort.env, threads);
   return shared
     ? { threads }
-    : { threads, reason: 'the page is not cross-origin isolated (headers COOP and COEP), so there is no shared memory' };
+    : {
+        threads,
+        reason: 'the page is not cross-origin isolated (headers COOP and COEP), so there is no shared memory',
+      };
 }
 
 /** The build with WebGPU is twice as large: it is loaded only where it will be used. */
