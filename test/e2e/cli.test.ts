@@ -175,6 +175,23 @@ describe('models', () => {
     expect(JSON.parse(stdout.toString())).toMatchObject({ opset: 17, inputs: [{ name: 'image', type: 'uint8' }] });
   });
 
+  test('an exported graph restores as its weights do, whole and in local tiles; it cannot be tiled otherwise', async () => {
+    const onnx = join(folder, 'derain.onnx');
+    expect((await elfin(['export', '-o', onnx])).code).toBe(0);
+    const by = async (model: string, tiling: string) => {
+      const out = join(folder, 'by-graph.png');
+      const words = ['--model', model, '--tiling', tiling, '--tile', '64', '--overlap', '32', '--force', '-o', out];
+      const { code, stderr } = await elfin(['restore', photo, ...words]);
+      return { code, stderr, data: code === 0 ? (await codec.decode(await readFile(out))).data : undefined };
+    };
+    for (const tiling of ['whole', 'local'])
+      expect((await by(onnx, tiling)).data).toEqual((await by('lw', tiling)).data);
+    expect(await by(onnx, 'global')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/tile it as local or whole/),
+    });
+  });
+
   test('a checkpoint of another preset, with NaN, or that would run code', async () => {
     const { bytes } = await seededModel('elf-lw');
     const { state } = readSafetensors(await bytes(), 'seeded');

@@ -84,7 +84,7 @@ test('what is no model is refused with the reason', async () => {
     code: 'WEIGHTS_CORRUPT',
   });
   await writeFile(join(root, 'net.onnx'), Uint8Array.of(8, 8));
-  await expect(loadModel(join(root, 'net.onnx'))).rejects.toMatchObject({ code: 'WEIGHTS_UNSUPPORTED' });
+  await expect(loadModel(join(root, 'net.onnx'))).rejects.toMatchObject({ code: 'WEIGHTS_CORRUPT' });
   await expect(loadModel(join(root, 'loop'))).rejects.toMatchObject({ code: 'INPUT_UNREADABLE' });
   await expect((await loadModel(folder)).bytes()).rejects.toMatchObject({ code: 'INPUT_UNREADABLE' });
   await writeFile(join(folder, 'manifest.json'), '{"format": 1}');

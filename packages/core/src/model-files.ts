@@ -5,7 +5,9 @@ import { ElfinError } from './errors.ts';
 import { type ImportedModel, importCheckpoint } from './import-checkpoint.ts';
 import { parseManifest } from './model/manifest.ts';
 import type { ModelRef } from './model/models.ts';
+import { onnxManifest } from './model/onnx-file.ts';
 import { createModelRef } from './model-ref.ts';
+import { sha256 } from './result-key.ts';
 import type { ImportOptions } from './weights/index.ts';
 
 /** Far beyond any of ELF's weights with an optimiser's state beside them. */
@@ -13,7 +15,7 @@ const MOST_BYTES = 512 * 1024 * 1024;
 
 /**
  * A model out of files: a folder with `manifest.json` and `weights.safetensors`, or a bare `.safetensors`, `.pth` or `.pt` file,
- * which is imported in memory.
+ * which is imported in memory. An `.onnx` file is run as it is, tiled as `whole` or `local`.
  * @param options what a bare file does not say itself; a folder's manifest says everything
  * @throws MODEL_UNKNOWN where nothing is, INPUT_UNREADABLE, MANIFEST_INVALID, and for bare files what
  * {@link importCheckpoint} throws
@@ -25,8 +27,8 @@ export async function loadModel(path: string | URL, options: Omit<ImportOptions,
     throw unreadable(name, cause);
   });
   if (/\.onnx$/i.test(name)) {
-    const message = `${name} is an emitted graph, which no longer holds the weights as trained: give what it was emitted from.`;
-    throw new ElfinError('WEIGHTS_UNSUPPORTED', message);
+    const bytes = await read(name);
+    return createModelRef(onnxManifest(bytes, await sha256(bytes), options, name), async () => bytes);
   }
   if (!info.isDirectory()) {
     const { manifest, weights } = await importCheckpoint(await read(name), { ...options, where: name });

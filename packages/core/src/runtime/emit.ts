@@ -3,6 +3,7 @@ import { parametersOf } from '../model/describe.ts';
 import { emitElf } from '../model/emit.ts';
 import type { Target } from '../model/lowering.ts';
 import type { ModelRef } from '../model/models.ts';
+import { checkOnnx, isOnnxModel } from '../model/onnx-file.ts';
 import { configOf } from '../model/presets.ts';
 import { sha256 } from '../result-key.ts';
 import { readSafetensors } from '../weights/safetensors.ts';
@@ -41,6 +42,10 @@ async function emit(model: ModelRef, options: SessionOptions, target: Target): P
       `The weights of ${model.name} have the SHA-256 ${digest.slice(0, 12)}…, not ${model.digest.slice(0, 12)}…; fetch them anew.`,
       { data: { model: model.name, expected: model.digest, actual: digest } },
     );
+  }
+  if (isOnnxModel(model.manifest)) {
+    checkOnnx(bytes, options, model.name);
+    return bytes;
   }
   const { preset } = model.manifest;
   const weights = loadStateDict(readSafetensors(bytes, model.name), parametersOf(configOf(preset)), {
