@@ -23,10 +23,19 @@ const ort: Plugin = {
   },
 };
 
+/** `worker` answers URLs, `uploads` consumes R2's notifications; each has a folder of its own, all of which is uploaded. */
+const ENTRIES: Readonly<Record<string, readonly [from: string, to: string]>> = {
+  worker: ['src/index.ts', 'dist/worker.js'],
+  uploads: ['src/uploads.ts', 'uploads/dist/uploads.js'],
+};
+const [name = 'worker'] = process.argv.slice(2);
+const entry = Object.hasOwn(ENTRIES, name) ? ENTRIES[name] : undefined;
+if (!entry) throw new Error(`There is no Worker "${name}": ${Object.keys(ENTRIES).join(', ')}.`);
+
 /** Bundles the Worker from source into `dist/`, its wasm and weights beside it. `wrangler` runs this by itself. */
 await build({
-  entryPoints: [new URL('src/index.ts', import.meta.url).pathname],
-  outfile: new URL('dist/worker.js', import.meta.url).pathname,
+  entryPoints: [new URL(entry[0], import.meta.url).pathname],
+  outfile: new URL(entry[1], import.meta.url).pathname,
   bundle: true,
   format: 'esm',
   target: 'es2023',

@@ -9,6 +9,7 @@ export { RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './marks.ts';
 export * from './notify.ts';
 export type { Outcome, TriggerCounts } from './outcome.ts';
 export type { QuarantineEntry } from './quarantine.ts';
+export * from './remote-restorer.ts';
 export type * from './restorer.ts';
 export { parseRules, type Rule, type RuleInput } from './rules.ts';
 export { compareSequencers } from './sequencer.ts';

@@ -1,0 +1,51 @@
+import type { MessageBatch, R2Bucket } from '@cloudflare/workers-types';
+import { ElfinError } from '@elfin/core';
+import { createRemoteRuntime } from '@elfin/core/remote';
+import { createRemoteUploadRestorer, createTrigger, createUploadRestorer, type RuleInput } from '@elfin/plugins';
+import { createQueueConsumer, createR2Storage, type R2BucketLike } from '@elfin/plugins/cloudflare';
+import { codec, models, restorer } from './platform.ts';
+
+/** Bindings of `uploads.toml`. */
+interface Env {
+  readonly PHOTOS: R2Bucket;
+  /** The bucket's name, as R2's notifications give it. */
+  readonly ELFIN_BUCKET: string;
+  /** A JSON array of rules, see docs/plugins.md. */
+  readonly ELFIN_RULES: string;
+  /** Machines that run `elfin worker`, separated by commas. Without them only images of one tile are restored, here. */
+  readonly ELFIN_WORKERS?: string;
+  readonly ELFIN_WORKER_TOKEN?: string;
+}
+
+/** Restores what R2 tells of. */
+const consume = createQueueConsumer((env: Env) => {
+  const storage = createR2Storage(env.PHOTOS as unknown as R2BucketLike);
+  const urls = env.ELFIN_WORKERS?.split(',').map((url) => url.trim());
+  const token = env.ELFIN_WORKER_TOKEN;
+  const endpoints =
+    urls && createRemoteRuntime({ endpoints: urls.map((url) => ({ url, ...(token && { token }) })) }).endpoints;
+  return createTrigger({
+    rules: readRules(env.ELFIN_RULES),
+    storage: (bucket) => (bucket === env.ELFIN_BUCKET ? storage : undefined),
+    restorer: endpoints
+      ? createRemoteUploadRestorer({ endpoints, codec, models })
+      : createUploadRestorer({ restorer, codec, models }),
+    // An isolate has 128 MB: what is encoded passes through, one image after the other.
+    memory: 64 * 1024 * 1024,
+    concurrency: 2,
+  });
+});
+
+export default {
+  queue: (batch: MessageBatch, env: Env): Promise<void> => consume(batch, env),
+};
+
+function readRules(text: string): RuleInput[] {
+  try {
+    return JSON.parse(text) as RuleInput[];
+  } catch (cause) {
+    throw new ElfinError('CONFIG_INVALID', 'ELFIN_RULES must be a JSON array of rules; see docs/plugins.md.', {
+      cause,
+    });
+  }
+}
