@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { createNodeRuntime, createRestorer, loadSharpCodec } from '@elfin/core/node';
+import { createRemoteRuntime } from '@elfin/core/remote';
+import { createModels } from '@elfin/models/node';
+import {
+  createMemoryStorage,
+  createRemoteUploadRestorer,
+  createTrigger,
+  createUploadRestorer,
+  type UploadEvent,
+  type UploadRestorer,
+} from '@elfin/plugins';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const TOKEN = 'a-token-of-this-test';
+let child: ReturnType<typeof spawn>;
+let url: string;
+
+beforeAll(async () => {
+  const main = new URL('../../packages/cli/src/main.ts', import.meta.url).pathname;
+  child = spawn(
+    process.execPath,
+    ['--conditions=@elfin/source', main, 'worker', '--port', '0', '--json', '--device', 'cpu'],
+    {
+      env: { ...process.env, ELFIN_WORKER_TOKEN: TOKEN },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
+  url = (JSON.parse(line) as { url: string }).url;
+});
+afterAll(async () => {
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+});
+
+const photo = () => {
+  const create = {
+    width: 140,
+    height: 90,
+    channels: 3,
+    background: '#456',
+    noise: { type: 'gaussian', mean: 120, sigma: 40 },
+  } as const;
+  return sharp({ create }).png().toBuffer();
+};
+
+async function restoreBy(restorer: UploadRestorer, bytes: Uint8Array) {
+  const store = createMemoryStorage();
+  const trigger = createTrigger({
+    rules: [{ prefix: 'incoming/', task: 'derain' }],
+    storage: () => store,
+    restorer,
+    retries: { attempts: 1 },
+  });
+  const put = (await store.put('incoming/a.png', bytes, { type: 'image/png' })) as { etag: string };
+  const event: UploadEvent = {
+    kind: 'created',
+    name: 'Put',
+    source: 'test',
+    bucket: 'photos',
+    key: 'incoming/a.png',
+    etag: put.etag,
+  };
+  const outcome = await trigger.process(event);
+  const key = store.keys().find((name) => name.startsWith('restored/'));
+  const found = key === undefined ? undefined : await store.get(key);
+  const body = typeof found === 'object' ? (found.body as ReadableStream<Uint8Array<ArrayBuffer>>) : undefined;
+  return { outcome, restored: body && Buffer.from(await new Response(body).arrayBuffer()) };
+}
+
+describe('uploads', () => {
+  it('are restored by a worker as in this process', async () => {
+    const [codec, models, bytes] = [await loadSharpCodec(), createModels(), await photo()];
+    const { endpoints } = createRemoteRuntime({ endpoints: [{ url, token: TOKEN }] });
+    const far = await restoreBy(createRemoteUploadRestorer({ endpoints, models, codec }), bytes);
+    expect(far.outcome).toMatchObject({ status: 'restored', report: { by: 'worker' } });
+    await using restorer = createRestorer({ models, codec, runtime: createNodeRuntime({ device: 'cpu' }) });
+    const near = await restoreBy(createUploadRestorer({ restorer, codec, models }), bytes);
+    expect(near.outcome).toMatchObject({ status: 'restored', report: { task: 'derain' } });
+    const [one, other, before] = await Promise.all(
+      [far.restored!, near.restored!, bytes].map((image) => sharp(image).raw().toBuffer()),
+    );
+    expect(one!.equals(other!)).toBe(true);
+    expect(one!.equals(before!)).toBe(false);
+  });
+
+  it('that are no image go to quarantine, as the worker says', async () => {
+    const [codec, models] = [await loadSharpCodec(), createModels()];
+    const { endpoints } = createRemoteRuntime({ endpoints: [{ url, token: TOKEN }] });
+    const { outcome } = await restoreBy(
+      createRemoteUploadRestorer({ endpoints, models, codec }),
+      Buffer.from('no image at all'),
+    );
+    expect(outcome).toMatchObject({ status: 'quarantined', error: { code: expect.stringMatching(/^IMAGE_/) } });
+  });
+
+  it('wait where no worker answers', async () => {
+    const [codec, models, bytes] = [await loadSharpCodec(), createModels(), await photo()];
+    const { endpoints } = createRemoteRuntime({ endpoints: ['http://127.0.0.1:1'] });
+    const { outcome } = await restoreBy(createRemoteUploadRestorer({ endpoints, models, codec }), bytes);
+    expect(outcome).toMatchObject({ status: 'failed', error: { retry: true } });
+  });
+});
