@@ -30,23 +30,17 @@ export function permuteOutputs(weight: Weight, order: (channel: number) => numbe
   return { ...weight, data };
 }
 
-/**
- * W·((x − mean x)/σ · gain + shift) as W'·(x/σ) + b: rows of W·diag(gain) are centred, which takes the mean off x,
- * and b = W·shift. For 1×1 weights.
- */
+/** W·(gain · x + shift) as W'·x + b, for 1×1 weights. */
 export function foldNorm(weight: Weight, gain: Weight, shift: Weight): { weight: Weight; bias: Weight } {
   const [out, into] = weight.shape as [number, number];
   const data = new Float64Array(out * into);
   const bias = new Float64Array(out);
   for (let o = 0; o < out; o++) {
-    let mean = 0;
     for (let i = 0; i < into; i++) {
       const w = weight.data[o * into + i]!;
       data[o * into + i] = w * gain.data[i]!;
-      mean += data[o * into + i]! / into;
       bias[o]! += w * shift.data[i]!;
     }
-    for (let i = 0; i < into; i++) data[o * into + i]! -= mean;
   }
   return { weight: { ...weight, data }, bias: { name: `${weight.name}.shift`, shape: [out], data: bias } };
 }

@@ -105,8 +105,8 @@ function MAM(m: Module, image: Value, R: Value, B: Value): Value {
   const degradation = conv(m.at('conv_stem2'), R, C, { kernel: 3 }); //                   N C h w
   const f = m.at('former');
   const a = f.at('attn');
-  // Depthwise convolutions follow, whose zero padding a folded shift would not reproduce.
-  const norm = (name: string, x: Value) => applyNorm(f.at(name), layerNorm(f.at(name), x, false));
+  // Applied here: depthwise convolutions follow, and their zero padding knows no folded shift.
+  const norm = (name: string, x: Value) => applyNorm(f.at(name), layerNorm(f.at(name), x));
   const q = depthwise(a.at('q'), norm('norm_key', degradation)); //                       N C h w; the authors' naming
   const k = depthwise(a.at('k'), norm('norm_query', s));
   const v = depthwise(a.at('v'), norm('norm_value', s));

@@ -48,49 +48,35 @@ export function prelu(m: Module, x: Value, shared?: string): Value {
   return op.leakyRelu(m, x, slope.data[0]!);
 }
 
-/** A layer norm over channels, a pixel at a time, not yet applied: what follows decides how. */
+/** A layer norm over channels, a pixel at a time; what follows decides where its gain and shift are applied. */
 export interface Normalised {
-  /** x/σ where folded, (x − mean x)/σ otherwise. */
+  /** (x − mean x)/σ. N C h w */
   readonly unit: Value;
   readonly gain: Weight;
   readonly shift: Weight;
-  readonly folded: boolean;
 }
 
 const EPSILON = 1e-5;
 
-/** LayerNorm with bias. `folded` for a 1×1 as the only reader. */
-export function layerNorm(m: Module, x: Value, folded = m.lowering.foldNorms): Normalised {
+/** LayerNorm with bias. */
+export function layerNorm(m: Module, x: Value): Normalised {
   const c = channels(x);
-  const gain = m.parameter('body.weight', [c]);
-  const shift = m.parameter('body.bias', [c]);
-  return { unit: unitVariance(m, x, folded), gain, shift, folded };
+  // Centred before squaring: E[x²] − E[x]² would save a pass, and lose the digits of pixels whose channels nearly agree.
+  const centred = op.sub(m, x, meanOverChannels(m, x));
+  const variance = meanOverChannels(m, op.mul(m, centred, centred)); // N 1 h w
+  const unit = op.div(m, centred, op.sqrt(m, op.add(m, variance, m.constant([EPSILON], []))));
+  return { unit, gain: m.parameter('body.weight', [c]), shift: m.parameter('body.bias', [c]) };
 }
 
-function unitVariance(m: Module, x: Value, folded: boolean): Value {
-  const epsilon = m.constant([EPSILON], []);
-  const mean = meanOverChannels(m, x, 'Sum'); // N 1 h w
-  if (!folded) {
-    const centred = op.sub(m, x, mean);
-    const variance = meanOverChannels(m, centred, 'SumSquare');
-    return op.div(m, centred, op.sqrt(m, op.add(m, variance, epsilon)));
-  }
-  const variance = op.sub(m, meanOverChannels(m, x, 'SumSquare'), op.mul(m, mean, mean));
-  const deviation = op.sqrt(m, op.add(m, variance, epsilon));
-  return op.mul(m, x, op.div(m, m.constant([1], []), deviation));
-}
-
-/** Mean of x or of x² over the channels, N C h w → N 1 h w. */
-function meanOverChannels(m: Module, x: Value, of: 'Sum' | 'SumSquare'): Value {
+/** N C h w → N 1 h w. */
+function meanOverChannels(m: Module, x: Value): Value {
   const c = channels(x);
-  if (!m.lowering.sumByConvolution) return op.scale(m, op.reduce(m, of, x, [1]), 1 / c);
-  const average = m.constant(new Array(c).fill(1 / c), [1, c, 1, 1]);
-  return op.conv(m, of === 'Sum' ? x : op.mul(m, x, x), average);
+  if (!m.lowering.sumByConvolution) return op.reduce(m, 'Mean', x, [1]);
+  return op.conv(m, x, m.constant(new Array(c).fill(1 / c), [1, c, 1, 1]));
 }
 
 /** The norm's value itself, for readers that pad their input with zeros. */
-export function applyNorm(m: Module, { unit, gain, shift, folded }: Normalised): Value {
-  if (folded) m.fail('a folded norm cannot be applied', unit.shape);
+export function applyNorm(m: Module, { unit, gain, shift }: Normalised): Value {
   const perChannel = ({ name, shape, data }: Weight) => m.weight({ name, shape: [1, shape[0]!, 1, 1], data });
   return op.add(m, op.mul(m, unit, perChannel(gain)), perChannel(shift));
 }
@@ -106,12 +92,12 @@ export function projectDepthwise(
   sides: readonly number[],
 ): readonly Value[] {
   const total = sides.reduce((a, b) => a + b, 0);
-  const { alignment, splitProjections } = m.lowering;
+  const { alignment, splitProjections, foldNorms } = m.lowering;
   const [p, d] = [m.at(project), m.at(spread)];
   const weight = p.parameter('weight', [total, channels(norm.unit), 1, 1]);
   const taps = d.parameter('weight', [total, 1, 3, 3]);
-  const x = norm.folded ? norm.unit : applyNorm(p, norm);
-  const folded = norm.folded ? foldNorm(weight, norm.gain, norm.shift) : { weight, bias: undefined };
+  const x = foldNorms ? norm.unit : applyNorm(p, norm);
+  const folded = foldNorms ? foldNorm(weight, norm.gain, norm.shift) : { weight, bias: undefined };
   const part = (from: number, to: number, padded: number): Value => {
     const rows = (all: Weight) => p.weight(outputs(all, from, to, padded));
     const wide = op.conv(p, x, rows(folded.weight), folded.bias && { bias: rows(folded.bias) });

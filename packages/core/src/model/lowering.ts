@@ -4,7 +4,7 @@ export interface Lowering {
   readonly alignment: number;
   /** A 1×1 whose result is cut into parts becomes one 1×1 a part. */
   readonly splitProjections: boolean;
-  /** A layer norm's scale and shift move into the 1×1 that follows. */
+  /** A layer norm's gain and shift move into the 1×1 that follows. */
   readonly foldNorms: boolean;
   /** Attention: Σqkᵀ first, norms divided out after; the output projection merged with the attention matrix. */
   readonly mergeAttention: boolean;
