@@ -108,8 +108,14 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
         };
         const off = () => signal?.removeEventListener('abort', abort);
         waiting.set(id, {
-          resolve: (value) => (off(), resolve(value)),
-          reject: (error) => (off(), reject(error)),
+          resolve(value) {
+            off();
+            resolve(value);
+          },
+          reject(error) {
+            off();
+            reject(error);
+          },
           hooks,
         });
         if (signal?.aborted) return abort();

@@ -1,0 +1,209 @@
+import { COMPARE_STYLE, type Compare, createCompare, toImageData } from '@elfin/core/element';
+import { type Backend, createRestorer, fetchModels, isElfinError, type Restored, type Task } from '@elfin/core/web';
+
+declare const MODELS: readonly string[];
+
+const LABELS: Readonly<Record<Task, string>> = { derain: 'Rain', lowlight: 'Darkness', underwater: 'Water' };
+const $ = <E extends HTMLElement>(id: string) => document.getElementById(id) as E;
+const start = $('start');
+const work = $('work');
+const stage = $('stage');
+const bar = $<HTMLProgressElement>('bar');
+const message = $('message');
+const task = $<HTMLSelectElement>('task');
+const strength = $<HTMLInputElement>('strength');
+const save = $<HTMLButtonElement>('save');
+const stop = $<HTMLButtonElement>('stop');
+
+const models = fetchModels('elfin/models', {
+  onUncached: (reason) => say(`The model could not be kept for offline use: ${reason}. Everything else works.`),
+});
+const restorer = createRestorer({ models, assets: 'elfin' });
+let current: { file: Blob; name: string; compare: Compare; result?: Restored; abort: AbortController } | undefined;
+
+document.head.append(Object.assign(document.createElement('style'), { textContent: COMPARE_STYLE }));
+const tasks = Object.keys(LABELS).filter((name) => MODELS.includes(`${name}-lw`)) as Task[];
+task.append(...tasks.map((name) => new Option(LABELS[name], name)));
+
+function say(text: string | undefined): void {
+  message.hidden = text === undefined;
+  message.textContent = text ?? '';
+}
+
+function wordsOf(error: unknown): string {
+  if (isElfinError(error)) return error.message;
+  return `Something went wrong: ${error instanceof Error ? error.message : error}`;
+}
+
+function nameBackend({ provider, threads, declined }: Backend): void {
+  const what =
+    provider === 'webgpu'
+      ? 'Runs on your GPU (WebGPU)'
+      : `Runs on your CPU, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
+  $('backend').textContent = what;
+  $('backend').title = declined.map(({ provider: other, reason }) => `Not ${other}: ${reason}`).join('\n');
+}
+
+async function prepare(): Promise<void> {
+  const parts = { weights: 0, runtime: 0 };
+  try {
+    const backend = await restorer.preload({
+      task: tasks[0]!,
+      onProgress: ({ part, loaded, total }) => {
+        parts[part] = loaded;
+        const sum = (parts.weights + parts.runtime) / 1e6;
+        $('backend').textContent = `Getting ready: ${sum.toFixed(1)} MB`;
+        bar.hidden = false;
+        bar.value = total ? loaded / total : 0;
+      },
+    });
+    nameBackend(backend);
+  } catch (error) {
+    $('backend').textContent = 'Not ready';
+    say(wordsOf(error));
+  } finally {
+    bar.hidden = true;
+  }
+}
+
+async function take(file: Blob, name: string): Promise<void> {
+  current?.abort.abort();
+  say(undefined);
+  const picture = new Image();
+  const url = URL.createObjectURL(file);
+  picture.src = url;
+  picture.alt = 'The photo as it was';
+  const compare = createCompare(picture);
+  stage.replaceChildren(compare.root);
+  current = { file, name, compare, abort: new AbortController() };
+  start.hidden = true;
+  work.hidden = false;
+  try {
+    await run(picture);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+async function run(picture: HTMLImageElement): Promise<void> {
+  const mine = current!;
+  const { compare, abort } = mine;
+  delete mine.result;
+  save.disabled = true;
+  stop.hidden = false;
+  bar.hidden = false;
+  bar.value = 0;
+  try {
+    await picture.decode().catch(() => {});
+    compare.canvas.style.opacity = '';
+    compare.begin(picture.naturalWidth || 1, picture.naturalHeight || 1);
+    const result = await restorer.restore(mine.file, {
+      task: task.value as Task,
+      signal: abort.signal,
+      onTile: (tile) => compare.draw(tile),
+      onProgress: ({ fraction }) => {
+        bar.value = fraction;
+        compare.say(`Restoring: ${Math.round(fraction * 100)} %`, true);
+      },
+    });
+    mine.result = result;
+    compare.finish(result.image);
+    compare.say('Restored. The handle parts before from after.');
+    showStrength();
+    save.disabled = false;
+    const { report, image } = result;
+    if (report.task === 'none') return;
+    nameBackend(report.backend);
+    const seconds = (report.timings.total / 1000).toFixed(1);
+    const pieces = report.tiles === 1 ? 'in one piece' : `in ${report.tiles} tiles`;
+    const where = report.backend.provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${report.backend.threads} threads`;
+    $('timing').textContent =
+      `${image.width} × ${image.height}, ${pieces}, ${seconds} s on ${where}. Model ${report.model}.`;
+  } catch (error) {
+    if (isElfinError(error) && error.code === 'ABORTED') {
+      if (mine === current) reset();
+      return;
+    }
+    reset();
+    say(wordsOf(error));
+  } finally {
+    if (mine === current || !current) {
+      stop.hidden = true;
+      bar.hidden = true;
+    }
+  }
+}
+
+function reset(): void {
+  current?.abort.abort();
+  current = undefined;
+  stage.replaceChildren();
+  work.hidden = true;
+  start.hidden = false;
+  $('timing').textContent = '';
+  say(undefined);
+}
+
+/** The canvas lies over the photo, so its opacity is the mixture: no second run. */
+function showStrength(): void {
+  $('amount').textContent = `${strength.value} %`;
+  if (current) current.compare.canvas.style.opacity = String(Number(strength.value) / 100);
+}
+
+async function download(): Promise<void> {
+  const { result, file, name } = current ?? {};
+  if (!result || !file) return;
+  const { width, height } = result.image;
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = canvas.getContext('2d')!;
+  const mix = Number(strength.value) / 100;
+  const restored = await createImageBitmap(toImageData(result.image));
+  if (mix < 1) context.drawImage(await createImageBitmap(file), 0, 0);
+  context.globalAlpha = mix;
+  context.drawImage(restored, 0, 0);
+  const type = file.type === 'image/jpeg' ? 'image/jpeg' : 'image/png';
+  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, type, 0.92));
+  if (!blob) return say('The browser could not write the picture; it may be too large for it.');
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name!.replace(/\.\w+$/, '')}-restored.${type === 'image/jpeg' ? 'jpg' : 'png'}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+for (const id of ['file', 'camera']) {
+  const input = $<HTMLInputElement>(id);
+  input.addEventListener('change', () => {
+    const [file] = input.files ?? [];
+    if (file) void take(file, file.name);
+    input.value = '';
+  });
+}
+$('sample').addEventListener('click', async () => {
+  const response = await fetch('sample.jpg').catch(() => undefined);
+  if (response?.ok) void take(await response.blob(), 'sample.jpg');
+  else say('The sample could not be fetched; check the connection, or choose a photo of your own.');
+});
+addEventListener('dragover', (event) => {
+  event.preventDefault();
+  document.body.classList.add('over');
+});
+for (const type of ['dragleave', 'drop']) addEventListener(type, () => document.body.classList.remove('over'));
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer?.files ?? [];
+  if (file) void take(file, file.name);
+  else say('Nothing was dropped that is a file; drag the photo itself, or save it first.');
+});
+addEventListener('paste', (event) => {
+  const [file] = event.clipboardData?.files ?? [];
+  if (file) void take(file, file.name);
+});
+strength.addEventListener('input', showStrength);
+task.addEventListener('change', () => current && void take(current.file, current.name));
+save.addEventListener('click', () => void download().catch((error) => say(wordsOf(error))));
+stop.addEventListener('click', reset);
+$('again').addEventListener('click', reset);
+
+if ('serviceWorker' in navigator) navigator.serviceWorker.register('service-worker.js').catch(() => {});
+void prepare();
