@@ -47,7 +47,7 @@ export async function planFor(
   const head = enough
     ? undefined
     : await source.head(event.key, { signal, ...(asked !== undefined && { versionId: asked }) });
-  if (!enough && head === undefined) throw gone(event);
+  if (!enough && head === undefined) throw await missing(source, event, signal);
   const type = event.type ?? head?.type;
   const etag = event.etag ?? (head as ObjectHead).etag;
 
@@ -83,6 +83,15 @@ export async function planFor(
     digest,
     ...(rule.alias !== undefined && { alias: expand(rule.alias, values) }),
   };
+}
+
+/** A HEAD that is denied looks like one of nothing, having no body. So it is asked again in a way that tells why. */
+async function missing(source: ObjectStore, event: UploadEvent, signal: AbortSignal): Promise<ElfinError> {
+  const version = event.versionId === undefined ? {} : { versionId: event.versionId };
+  const found = await source.get(event.key, { ...version, signal, range: { start: 0, end: 0 } });
+  if (found === undefined || found === 'changed') return gone(event);
+  await found.body.cancel();
+  return new ElfinError('STORE_FAILED', `"${event.key}" has only just come to bucket ${event.bucket}; try again.`);
 }
 
 export const gone = ({ bucket, key }: UploadEvent) =>

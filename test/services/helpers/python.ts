@@ -26,10 +26,21 @@ export async function python(name: string, packages: readonly string[]): Promise
     return interpreter;
   await rm(folder, { recursive: true, force: true });
   await mkdir(join(folder, '..'), { recursive: true });
-  await run('python3.11', ['-m', 'venv', folder]);
+  await run(await interpreterOf(), ['-m', 'venv', folder]);
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages];
   await run(interpreter, pip, { maxBuffer: 64 * 1024 * 1024 });
   await mkdir(`${done}.part`, { recursive: true });
   await rename(`${done}.part`, done);
   return interpreter;
+}
+
+/** Triton's Python backend embeds the system's libpython3.11, so the environment has to be of that very build. */
+async function interpreterOf(): Promise<string> {
+  const system = '/usr/bin/python3.11';
+  return (await access(system).then(
+    () => true,
+    () => false,
+  ))
+    ? system
+    : 'python3.11';
 }

@@ -6,6 +6,7 @@ Usage: serve.py REPOSITORY PORT. Prints READY. SIGTERM stops Triton too, which i
 import pathlib
 import signal
 import sys
+import tempfile
 
 import numpy as np
 import onnxruntime
@@ -33,7 +34,9 @@ def callback(session, outputs):
 
 def main(repository, port):
     config = TritonConfig(http_address="127.0.0.1", http_port=port, allow_grpc=False, allow_metrics=False)
-    with Triton(config=config) as triton:
+    # PyTriton names sockets after models, and a socket's path holds at most 107 bytes.
+    workspace = pathlib.Path(tempfile.mkdtemp(prefix="t", dir="/tmp")) / "w"
+    with Triton(config=config, workspace=workspace) as triton:
         for path in sorted(pathlib.Path(repository).glob("*/1/model.onnx")):
             session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             outputs = [port.name for port in session.get_outputs()]

@@ -18,6 +18,7 @@ const DENIED = new Set([
   'NoSuchBucket',
   'PermanentRedirect',
   'SignatureDoesNotMatch',
+  'XAdminUserNotFound',
 ]);
 const UNSAFE = new Set([
   'InvalidObjectName',

@@ -54,7 +54,7 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
         return { ...headOf(answer), body: answer.Body.transformToWebStream() as ReadableStream<Uint8Array> };
       } catch (error) {
         if (statusOf(error) === 412) return 'changed';
-        if (statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket') return undefined;
+        if (isMissing(error)) return undefined;
         throw s3Error(error, doing('read', key));
       }
     },
@@ -76,7 +76,7 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
         if (status === 412) return ifAbsent ? 'exists' : 'conflict';
         if (status === 409 && nameOf(error) === 'ConditionalRequestConflict') return 'conflict';
         // With If-Match, 404 says that there is nothing left to match.
-        if (status === 404 && ifMatch && nameOf(error) !== 'NoSuchBucket') return 'conflict';
+        if (ifMatch && isMissing(error)) return 'conflict';
         throw s3Error(error, doing('write', key));
       }
     },
@@ -87,7 +87,7 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
         return true;
       } catch (error) {
         const status = statusOf(error);
-        if (status === 404 && nameOf(error) !== 'NoSuchBucket') return true;
+        if (isMissing(error)) return true;
         if (status === 412 || status === 409) return false;
         throw s3Error(error, doing('delete', key));
       }
@@ -122,6 +122,10 @@ const quoted = (etag: string) => `"${etag}"`;
 const sending = (signal: AbortSignal | undefined) => (signal ? { abortSignal: signal } : {});
 const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 const nameOf = (error: unknown) => (error as { name?: string }).name;
+
+// By name: a missing bucket is a 404 as well, and at versitygw an unknown access key.
+const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchVersion']);
+const isMissing = (error: unknown) => statusOf(error) === 404 && MISSING.has(nameOf(error) ?? '');
 
 interface Answer {
   readonly ETag?: string | undefined;
