@@ -18,7 +18,9 @@ const stop = $<HTMLButtonElement>('stop');
 const models = fetchModels('elfin/models', {
   onUncached: (reason) => say(`The model could not be kept for offline use: ${reason}. Everything else works.`),
 });
-const restorer = createRestorer({ models, assets: 'elfin' });
+// `?device=wasm` for comparing.
+const device = new URLSearchParams(location.search).get('device') === 'wasm' ? 'wasm' : 'auto';
+const restorer = createRestorer({ models, assets: 'elfin', device });
 let current: { file: Blob; name: string; compare: Compare; result?: Restored; abort: AbortController } | undefined;
 
 document.head.append(Object.assign(document.createElement('style'), { textContent: COMPARE_STYLE }));

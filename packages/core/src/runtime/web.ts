@@ -2,6 +2,7 @@ import type { InferenceSession } from 'onnxruntime-common';
 import { ElfinError } from '../errors.ts';
 import { type Candidate, createLocalRuntime, type LocalRuntime } from './local.ts';
 import { createOrtEngine, type Ort } from './ort.ts';
+import { nameThreads } from './ort-threads.ts';
 
 export interface WebRuntimeOptions {
   /** `auto` (default): WebGPU where the browser has an adapter, else wasm. Anything else: that and nothing else. */
@@ -121,6 +122,8 @@ async function importOrtWeb(webgpu: boolean, assets: string | undefined): Promis
       const file = new URL(`ort.${webgpu ? 'webgpu' : 'wasm'}.bundle.min.mjs`, assets).href;
       return await import(/* @vite-ignore */ /* webpackIgnore: true */ file);
     }
+    // Only in a worker: that is where a bundler may have put both of us into one file.
+    if (typeof document === 'undefined') nameThreads(webgpu ? 'webgpu' : 'wasm');
     return webgpu ? await import('onnxruntime-web/webgpu') : await import('onnxruntime-web/wasm');
   } catch (error) {
     throw new ElfinError(
