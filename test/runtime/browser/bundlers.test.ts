@@ -1,0 +1,90 @@
+import { writeFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
+import { build as bundle } from 'esbuild';
+import type { Browser } from 'playwright-core';
+import { build as viteBuild } from 'vite';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { browserBuild } from '../../../packages/core/browser.build.ts';
+import { launchChromium } from '../../helpers/chromium.ts';
+import { codeUnder, installElfin } from '../../helpers/installed.ts';
+import { buildElfin, serveSite } from '../../helpers/site.ts';
+
+const PHOTO = new URL('../../fixtures/images/p3.jpg', import.meta.url).pathname;
+let browser: Browser;
+let app: Awaited<ReturnType<typeof installElfin>>;
+
+beforeAll(async () => {
+  [browser, app] = await Promise.all([launchChromium(), installElfin()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.[Symbol.asyncDispose]();
+});
+
+// SwiftShader would take minutes where wasm takes a second: these are about files, not about WebGPU.
+const onWasm = (code: string) => code.replace('createRestorer({', "createRestorer({ device: 'wasm',");
+
+describe('the recipes of docs/browser.md', () => {
+  test('Vite, without configuration', async () => {
+    await writeFile(
+      `${app.folder}/index.html`,
+      '<!doctype html><body></body><script type="module" src="/main.js"></script>',
+    );
+    await writeFile(
+      `${app.folder}/main.js`,
+      onWasm(await codeUnder('docs/browser.md', 'Ten lines for an empty Vite app')),
+    );
+    await viteBuild({ root: app.folder, logLevel: 'error', configFile: false });
+    await using site = await serveSite({ '/': [`${app.folder}/dist`] });
+    const page = await browser.newPage();
+    await page.goto(site.url);
+    await page.setInputFiles('input', PHOTO);
+    await page.waitForFunction(() => {
+      const { width, height } = document.querySelector('canvas')!;
+      return width !== 300 || height !== 150;
+    });
+    const colours = await page.evaluate(() => {
+      const canvas = document.querySelector('canvas')!;
+      return new Set(canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data).size;
+    });
+    expect(colours).toBeGreaterThan(16);
+    await page.close();
+  });
+
+  test('esbuild, with copied files', async () => {
+    await writeFile(`${app.folder}/app.js`, onWasm(await codeUnder('docs/browser.md', 'esbuild')));
+    await bundle({
+      entryPoints: [`${app.folder}/app.js`],
+      outfile: `${app.folder}/out/app.bundle.js`,
+      bundle: true,
+      format: 'esm',
+      logLevel: 'silent',
+    });
+    await using built = await buildElfin();
+    await using site = await serveSite({ ...built.folders, '/out/': [`${app.folder}/out`] });
+    const page = await browser.newPage();
+    await page.goto(site.url);
+    await page.addScriptTag({ type: 'module', url: '/out/app.bundle.js' });
+    await page.waitForFunction(() => 'restorer' in globalThis);
+    const backend = await page.evaluate(() => window.restorer.warmup({ task: 'derain' }));
+    expect(backend).toMatchObject({ provider: 'wasm' });
+    await page.close();
+  });
+});
+
+describe('size', () => {
+  // Raised only in the commit that costs it, with the reason.
+  const CEILINGS: Readonly<Record<string, number>> = { 'web.js': 9_000, 'element.js': 4_000, 'web-worker.js': 75_000 };
+
+  test('bytes after gzip, without onnxruntime-web; nothing of Node', async () => {
+    const { outputFiles, metafile } = await bundle({ ...browserBuild, outdir: 'out', write: false, metafile: true });
+    for (const { path, contents, text } of outputFiles) {
+      const name = path.split('/').at(-1)!;
+      expect(gzipSync(contents, { level: 9 }).length, name).toBeLessThanOrEqual(CEILINGS[name]!);
+      expect(text).not.toMatch(/["']node:/);
+    }
+    expect(outputFiles).toHaveLength(Object.keys(CEILINGS).length);
+    const foreign = Object.keys(metafile.inputs).filter((path) => /onnxruntime|sharp|\/node-/.test(path));
+    expect(foreign).toEqual([]);
+  });
+});
