@@ -1,0 +1,87 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildDemo } from '../../../apps/demo/build.ts';
+import { launchChromium } from '../../helpers/chromium.ts';
+import { type Site, serveSite } from '../../helpers/site.ts';
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const FIXTURES = new URL('../../fixtures/images/', import.meta.url).pathname;
+let browser: Browser;
+let folder: string;
+let site: Site;
+let page: Page;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'elfin-demo-'));
+  [browser] = await Promise.all([launchChromium(), buildDemo(folder)]);
+  site = await serveSite({ '/': [folder] });
+  page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+  await page.goto(`${site.url}?device=wasm`);
+  await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function violations(): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: { id: string; help: string }[] }> } };
+    return (await axe.run()).violations.map(({ id, help }) => `${id}: ${help}`);
+  });
+}
+
+test('a photo is restored, compared by keyboard, and downloaded', async () => {
+  await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
+  await page.locator('#save:enabled').waitFor();
+  expect(await page.textContent('#timing')).toMatch(/\d+ × \d+.* s on WebAssembly/);
+  const handle = page.getByRole('slider', { name: 'Before and after' });
+  await handle.focus();
+  await page.keyboard.press('End');
+  expect(await handle.inputValue()).toBe('100');
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+  expect(saved.suggestedFilename()).toBe('p3-restored.jpg');
+});
+
+test('nothing reaches beyond a phone’s width, and axe finds no violations, light and dark, before and after', async () => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    expect(await violations()).toEqual([]);
+  }
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await page.click('#again');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations()).toEqual([]);
+  }
+});
+
+test.each([
+  ['bomb.png', /pixels allowed/],
+  ['header-only.jpg', /ends|cut|truncated|incomplete/i],
+  ['hevc.heic', /convert it to JPEG/],
+])('%s is refused in words, and the page goes on', async (name, words) => {
+  await page.setInputFiles('#file', join(FIXTURES, name));
+  await page.locator('#message:visible').waitFor();
+  expect(await page.textContent('#message')).toMatch(words);
+  expect(await page.locator('#start').isVisible()).toBe(true);
+});
+
+test('after the first visit it works without a network', async () => {
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  // What the first load fetched before the service worker took over is fetched through it now.
+  await page.reload();
+  await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  await page.context().setOffline(true);
+  await site.stop();
+  await page.reload();
+  await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
+  await page.locator('#save:enabled').waitFor();
+});
