@@ -19,7 +19,7 @@ import { createFolderSource, createFolderStore, createPrometheus } from '@elfin/
 import { serve } from '@hono/node-server';
 import { createIPX, createIPXNodeServer, ipxFSStorage } from 'ipx';
 import sharp from 'sharp';
-import { fuzz } from './fuzz.ts';
+import { fuzz } from '../../test/helpers/fuzz-urls.ts';
 import { storm } from './storm.ts';
 
 const { values } = parseArgs({

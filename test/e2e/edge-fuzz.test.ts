@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fuzz } from '../../bench/edge/fuzz.ts';
+import { fuzz } from '../helpers/fuzz-urls.ts';
 
 test('3,000 damaged, hostile and random URLs are 4xx with a code, without a stack', async () => {
   const { bad, statuses } = await fuzz({ cases: 3000 });
