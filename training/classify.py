@@ -110,9 +110,9 @@ def features(image: np.ndarray) -> np.ndarray:
 
 
 def sample(image: np.ndarray, kind: str, rng: Generator, bank: rain.Bank) -> np.ndarray:
-    """A photo as the classifier may meet it: resized, cut, degraded or not, often a JPEG."""
+    """A photo as the classifier may meet it: resized, cut, degraded or not, often a JPEG, as a thumbnail."""
     h, w = image.shape[:2]
-    scale = rng.uniform(320, 720) / max(h, w)
+    scale = min(float(np.exp(rng.uniform(np.log(320), np.log(1000)))) / max(h, w), 1.5)
     x = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC).astype(np.float32) / 255
     if rng.random() < 0.3:  # a part of a picture is a picture too
         ch, cw = (int(n * rng.uniform(0.5, 1)) for n in x.shape[:2])
@@ -129,7 +129,13 @@ def sample(image: np.ndarray, kind: str, rng: Generator, bank: rain.Bank) -> np.
     if rng.random() < 0.5:
         _, data = cv2.imencode(".jpg", x8[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 98))))
         x8 = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
-    return x8
+    return thumbnail(x8)
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """As core makes it: averaged down so that the long side is at most LONG_SIDE."""
+    scale = LONG_SIDE / max(image.shape[:2])
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
 
 
 def collect(files: list[Path], draws: int, seed: int, bank: rain.Bank) -> tuple[np.ndarray, np.ndarray]:
@@ -237,7 +243,7 @@ def main() -> None:
     if args.real:
         for folder, label in (("rain", 1), ("lowlight", 2), ("underwater", 3)):
             files = list_images(args.real / folder)
-            rx = np.array([features(read_image(f)) for f in files])
+            rx = np.array([features(thumbnail(read_image(f))) for f in files])
             print(f"\nreal {folder}\n{confusion(table, rx, np.full(len(files), label))}")
             for f, q in zip(files, probabilities(table, rx), strict=True):
                 print(f"  {f.name:24} " + "  ".join(f"{c} {v:.2f}" for c, v in zip(CLASSES, q, strict=True)))

@@ -22,11 +22,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from training.data import DataError
+from training.data import DataError, list_images
 from training.evaluate import evaluate, restore
 from training.metrics import score, to8
 from training.model import PRESETS, create_elf
-from training.state import StateError, check_fit, load_weights
+from training.state import StateError, check_fit, load_state, load_weights
 from training.tasks import SETS, TASKS, validation_set
 
 CLEAN_DATA = (
@@ -69,18 +69,18 @@ ABOUT = {
 }
 
 
-def score_sets(model: torch.nn.Module, task, data: Path, count: int | None) -> tuple[list[dict], list[dict], list[tuple]]:
+def score_sets(model: torch.nn.Module, task, data: Path, count: int | None, side: int | None) -> tuple[list[dict], list[dict], list[tuple]]:
     """(manifest's scores, the card's rows, the worst (gain, set, name, input, output, target))."""
     scores, rows, worst = [], [], []
     space = "y" if task.luma else "rgb"
     for name in (*SETS, "clean"):
-        pictures = list(validation_set(task, name, data, None, count))
+        pictures = list(validation_set(task, name, data, side, count))
         outputs = [restore(model, degraded) for _, degraded, _ in pictures]
         before = np.array([score(d, c, task.luma) for _, d, c in pictures])
         after = np.array([score(o, c, task.luma) for o, (_, _, c) in zip(outputs, pictures, strict=True)])
         rows.append({"set": name, "input": before.mean(0), "output": after.mean(0), "worst": after[:, 0].min()})
         for i, metric in enumerate(("psnr", "ssim")):
-            entry = {"set": f"kodak-{task.name}-{name}", "metric": f"{metric}-{space}", "output": round(float(after[:, i].mean()), 4)}
+            entry = {"set": f"kodak{f'-{side}' if side else ''}-{task.name}-{name}", "metric": f"{metric}-{space}", "output": round(float(after[:, i].mean()), 4)}
             if name != "clean":
                 entry["input"] = round(float(before[:, i].mean()), 4)
             scores.append(entry)
@@ -91,7 +91,7 @@ def score_sets(model: torch.nn.Module, task, data: Path, count: int | None) -> t
     return scores, rows, sorted(worst, key=lambda w: w[0])
 
 
-def failure_picture(file: Path, degraded: np.ndarray, output: np.ndarray, clean: np.ndarray, side: int = 240) -> None:
+def failure_picture(file: Path, degraded: np.ndarray, output: np.ndarray, clean: np.ndarray, side: int = 160) -> None:
     """Input, output and truth side by side, around where the output is farthest from the truth; a small JPEG."""
     error = cv2.boxFilter(np.abs(output - clean).mean(2), -1, (side, side))
     h, w = error.shape
@@ -100,7 +100,7 @@ def failure_picture(file: Path, degraded: np.ndarray, output: np.ndarray, clean:
     cv2.imwrite(str(file), strip[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 82))
 
 
-def card(name: str, task: str, preset: str, meta: dict, data: list[dict], rows: list[dict], loss: str, failures: list[str]) -> str:
+def card(name: str, task: str, preset: str, meta: dict, data: list[dict], rows: list[dict], loss: str, failures: list[str], extent: str) -> str:
     what, synthesis, limits = ABOUT[task]
     space = "Y" if TASKS[task].luma else "RGB"
     parameters = sum(p.numel() for p in create_elf(preset).parameters())
@@ -118,7 +118,7 @@ def card(name: str, task: str, preset: str, meta: dict, data: list[dict], rows: 
 
 ## Scores
 
-Validation synthesis on the 24 Kodak photos, whole pictures, no tiling; PSNR in dB and SSIM on {space}, 8-bit rounded, no border crop.
+Validation synthesis on {extent}, no tiling; PSNR in dB and SSIM on {space}, 8-bit rounded, no border crop.
 None of these photos was trained on, and the sets' random material is not the training's.
 
 | set | input | output | gain | worst picture |
@@ -129,8 +129,8 @@ None of these photos was trained on, and the sets' random material is not the tr
 
 ## Recipe
 
-Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: AdamW at a constant 1e-3, then a linear decay. {synthesis}
-Crops of 128 and 192 pixels, the last of {meta["crop"]}: `local` tiling takes its tile from that. `training/README.md` has the command.
+Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"AdamW at a constant 1e-3" if meta.get("rate") else "AdamW at a constant 1e-3, then a linear decay"}. {synthesis}
+The largest of the last crops had {meta["crop"]} pixels: `local` tiling takes its tile from that. `training/README.md` has the command.
 
 ## Data
 
@@ -155,13 +155,28 @@ The pictures of the validation sets that gained least (input, output, truth):
 """
 
 
+def read_release(source: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """(weights, metadata) of a release, or the moving average of a state folder, whose rate has not been decayed."""
+    if not source.is_dir():
+        weights = load_weights(source)
+        with safe_open(str(source), "pt") as f:
+            return weights, f.metadata() or {}
+    parts, info = load_state(source)
+    model = create_elf(info["preset"])
+    check_fit(dict(model.named_parameters()), parts["ema"], source, info["preset"])
+    model.load_state_dict(parts["ema"], strict=False)  # the other names of shared parameters follow
+    meta = {k: str(info[k]) for k in ("preset", "task", "step", "crop")} | {"hours": f"{info['seconds'] / 3600:.2f}"}
+    return dict(model.state_dict()), meta | {"rate": "constant"}
+
+
 def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.splitlines()[0])
-    p.add_argument("--weights", type=Path, required=True, help="what a sitting released (safetensors with its metadata)")
+    p.add_argument("--weights", type=Path, required=True, help="the release.safetensors of a sitting, or a state folder (its moving average)")
     p.add_argument("--to", type=Path, required=True, help="the model folder to write")
     p.add_argument("--variant", required=True, help="a word that tells trainings apart: a–z, digits, dots, hyphens")
     p.add_argument("--data", type=Path, default=Path("../shared/data"))
     p.add_argument("--count", type=int, help="score only so many pictures a set")
+    p.add_argument("--side", type=int, help="score only the middle side×side of each, which takes minutes less")
     p.add_argument("--seeded", action=argparse.BooleanOptionalAction, default=True, help="began from the first derain checkpoint")
     p.add_argument("--threads", type=int, default=0)
     args = p.parse_args(argv)
@@ -170,9 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]{0,38}[a-z0-9])?", args.variant):
             raise StateError(f"variant '{args.variant}' is not a word of at most 40 letters a–z, digits, dots and inner hyphens")
-        weights = load_weights(args.weights)
-        with safe_open(str(args.weights), "pt") as f:
-            meta = f.metadata() or {}
+        weights, meta = read_release(args.weights)
         if not {"preset", "task", "step", "crop", "hours"} <= meta.keys() or meta["preset"] not in PRESETS or meta["task"] not in TASKS:
             raise StateError(f"'{args.weights}' lacks the metadata of a release; export the release.safetensors that training wrote")
         export(args, weights, meta)
@@ -192,7 +205,7 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
         raise StateError(f"'{args.weights}' holds values that float16 cannot")
     stored = create_elf(preset).eval()
     stored.load_state_dict({k: v.float() for k, v in half.items()})
-    scores, rows, worst = score_sets(stored, task, args.data, args.count)
+    scores, rows, worst = score_sets(stored, task, args.data, args.count, args.side)
 
     sample = list(validation_set(task, "mixed", args.data, 256, 6))
     delta = max(float(np.abs(restore(full, d) - restore(stored, d)).max()) for _, d, _ in sample)
@@ -216,7 +229,9 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
         failure_picture(args.to / failures[-1], degraded, output, clean)
     size = "lw" if preset == "elf-lw" else "full"
     name = f"{task.name}-{size}-{args.variant}-{digest[:12]}"
-    (args.to / "README.md").write_text(card(name, task.name, preset, meta, data, rows, loss, failures))
+    photos = len(list_images(args.data / "val-clean")[: args.count])
+    extent = f"the middle {args.side}×{args.side} of {photos} Kodak photos" if args.side else f"{photos} Kodak photos, whole pictures"
+    (args.to / "README.md").write_text(card(name, task.name, preset, meta, data, rows, loss, failures, extent))
     print(f"{name} → {args.to}")
     for r in rows:
         print(f"  {r['set']:6} {r['input'][0]:6.2f} → {r['output'][0]:6.2f} dB, worst {r['worst']:.2f}")

@@ -40,6 +40,7 @@ from training.tasks import SETS, TASKS, validation_set
 
 RATE, FINAL_RATE, WARMUP = 1e-3, 1e-6, 500
 EMA_DECAY, CLIP = 0.999, 1.0
+LAST_CROPS = {256: (1, 256, 2), 192: (2, 192, 1), 128: (4, 128, 1)}  # side: pictures, side, accumulated batches
 COARSE_FULL_UNTIL = 8000  # steps; a trained coarse branch needs the weight of its loss no longer
 
 
@@ -57,6 +58,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     length.add_argument("--steps", type=int)
     p.add_argument("--phase", choices=("both", "constant", "release"), default="both",
                    help="the whole sitting, only its constant part, or only the decay branch")
+    p.add_argument("--last-crop", type=int, choices=sorted(LAST_CROPS), default=256,
+                   help="side of a branch's last crops; smaller ones cost less")
     p.add_argument("--run", type=Path, help="working state (default training/runs/<task>-<preset>)")
     p.add_argument("--resume", type=Path, help="a saved state to start from where the run folder has none")
     p.add_argument("--init", type=Path, help="bare safetensors weights to start from where there is no state")
@@ -165,7 +168,7 @@ class Run:
         if self.device.type == "cuda":
             return 16, 256, 1
         if self.branch and step >= self.branch["first"] + 0.6 * (self.branch["last"] - self.branch["first"]):
-            return 1, 256, 2
+            return LAST_CROPS[self.args.last_crop]
         return (2, 192, 1) if np.random.default_rng([self.info["seed"], step, 9]).random() < 0.3 else (4, 128, 1)
 
     def rate(self, step: int) -> float:
@@ -306,7 +309,7 @@ def sitting(run: Run) -> None:
     seconds = args.hours * 3600 if args.hours is not None else float("inf")
     steps = args.steps if args.steps is not None else float("inf")
     unfinished = (run.folder / "branch").exists()
-    if args.phase != "release" and not unfinished:
+    if args.phase == "constant" or (args.phase == "both" and not unfinished):
         part = 0.75 if args.phase == "both" else 1.0
         first, begin = run.info["step"], run.info["seconds"]
         run.go(first + part * steps, begin + part * seconds)

@@ -1,3 +1,5 @@
+export type { ExplainedClassification } from './classify.ts';
+export { CLASSIFY_LEAST_SIDE, classify } from './classify.ts';
 export * from './errors.ts';
 export * from './graph/summary.ts';
 export type * from './image/codec.ts';
