@@ -64,7 +64,7 @@ export interface Plan {
 export const BYTES_PER_PIXEL = 1536;
 const DEFAULT_MEMORY = 384 * 1024 * 1024;
 // What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
-const TILED = 'global';
+const TILED = 'local';
 const SMALLEST_TILE = 64;
 const LARGEST_TILE = 1024;
 const LARGEST_THUMBNAIL = 512;
@@ -72,7 +72,7 @@ const DEFAULT_HALO = 48;
 
 /** Plans the work. Errors: IMAGE_EMPTY, OPTION_INVALID. */
 export function planTiles(input: PlanInput): Plan {
-  const { width, height, crop, passes = 1, uniform = false } = input;
+  const { width, height, passes = 1, uniform = false } = input;
   if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
     throw new ElfinError('IMAGE_EMPTY', `An image of ${width}×${height} has no pixels; hand in at least 1×1.`);
   }
@@ -82,7 +82,7 @@ export function planTiles(input: PlanInput): Plan {
   const mode = chooseMode(input);
   const tile = input.tile ?? defaultTile(mode, input);
   checkTile(tile);
-  const overlap = mode === 'whole' ? 0 : (input.overlap ?? defaultOverlap(mode, tile, crop));
+  const overlap = mode === 'whole' ? 0 : (input.overlap ?? defaultOverlap(mode, tile));
   checkOverlap(overlap, tile);
 
   const least = uniform && mode !== 'whole' ? tile : 0;
@@ -122,7 +122,7 @@ export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
   if (side <= SMALLEST_TILE) return undefined;
   const tile = Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side / 2));
   const mode = plan.mode === 'whole' ? TILED : plan.mode;
-  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile, input.crop), floorTo(32, tile / 2));
+  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile), floorTo(32, tile / 2));
   return planTiles({ ...input, mode, tile, overlap, thumbnail: Math.min(tile, largestThumbnail(input)) });
 }
 
@@ -144,11 +144,11 @@ function budgetSide(input: PlanInput): number {
 
 function defaultTile(mode: Plan['mode'], input: PlanInput): number {
   const side = budgetSide(input);
-  return mode === 'local' ? Math.min(side, 2 * ceilToMultiple(input.crop)) : side;
+  return mode === 'local' ? Math.min(side, 4 * ceilToMultiple(input.crop)) : side;
 }
 
-function defaultOverlap(mode: Plan['mode'], tile: number, crop: number): number {
-  const wanted = mode === 'local' ? ceilToMultiple(crop / 2) : 2 * DEFAULT_HALO;
+function defaultOverlap(mode: Plan['mode'], tile: number): number {
+  const wanted = mode === 'local' ? tile / 4 : 2 * DEFAULT_HALO;
   return floorTo(32, Math.min(wanted, tile / 2));
 }
 
