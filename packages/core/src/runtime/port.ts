@@ -59,7 +59,8 @@ export function callEngine(
       // Feeds are copied, not moved: the caller may use its arrays again.
       endpoint.postMessage({ id, method, arguments: given } satisfies Call, []);
     });
-    last = Promise.allSettled([last, answer]);
+    // Of a settled call nothing is kept: the chain would hold every tile's outputs for ever.
+    last = Promise.allSettled([last, answer]).then(() => undefined);
     return answer;
   };
   return {
