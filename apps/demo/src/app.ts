@@ -25,6 +25,7 @@ let current: { file: Blob; name: string; compare: Compare; result?: Restored; ab
 
 document.head.append(Object.assign(document.createElement('style'), { textContent: COMPARE_STYLE }));
 const tasks = Object.keys(LABELS).filter((name) => MODELS.includes(`${name}-lw`)) as Task[];
+if (tasks.length === Object.keys(LABELS).length) task.append(new Option('Whatever is found', 'auto'));
 task.append(...tasks.map((name) => new Option(LABELS[name], name)));
 
 function say(text: string | undefined): void {
@@ -100,7 +101,7 @@ async function run(picture: HTMLImageElement): Promise<void> {
     compare.canvas.style.opacity = '';
     compare.begin(picture.naturalWidth || 1, picture.naturalHeight || 1);
     const result = await restorer.restore(mine.file, {
-      task: task.value as Task,
+      task: task.value as Task | 'auto',
       signal: abort.signal,
       onTile: (tile) => compare.draw(tile),
       onProgress: ({ fraction }) => {
@@ -114,7 +115,10 @@ async function run(picture: HTMLImageElement): Promise<void> {
     showStrength();
     save.disabled = false;
     const { report, image } = result;
-    if (report.task === 'none') return;
+    if (report.task === 'none') {
+      $('timing').textContent = 'Nothing was found that needs restoring; choose what to remove to try all the same.';
+      return;
+    }
     nameBackend(report.backend);
     const seconds = (report.timings.total / 1000).toFixed(1);
     const pieces = report.tiles === 1 ? 'in one piece' : `in ${report.tiles} tiles`;

@@ -21,7 +21,7 @@ export interface WebRestorerOptions {
   readonly assets?: string | URL;
   /** Starts the worker, where neither of the above fits. */
   readonly worker?: () => Worker;
-  /** Needed for `task: 'auto'`. Called on the page's thread with a small picture. */
+  /** For `task: 'auto'`, instead of elfin's own. Called on the page's thread with a small picture. */
   readonly classify?: Classify;
 }
 

@@ -1,3 +1,4 @@
+import { classify as classifyByDefault } from '../classify.ts';
 import { createCanvasCodec } from '../image/codecs/canvas.ts';
 import type { ModelRef, ModelSize, Models } from '../model/models.ts';
 import { createRestorer, type Restored, type RestoreInput, type Restorer } from '../restorer.ts';
@@ -103,7 +104,7 @@ async function serve(
     models,
     runtime,
     codec: createCanvasCodec(),
-    ...(classify && { classify: (thumbnail) => question('classify', { thumbnail }) }),
+    classify: classify ? (thumbnail) => question('classify', { thumbnail }) : classifyByDefault,
   });
   const bind = (model: ModelSize | WireModel) => (typeof model === 'string' ? model : refOf(model));
   return { restorer, bind, gpu: device !== 'wasm' && avoid === undefined && (await hasGpu()) };
