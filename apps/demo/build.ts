@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { browserBuild } from '../../packages/core/browser.build.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const ORT = [
@@ -21,7 +20,17 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
   const models = (await readdir(here('../../packages/models'))).filter((name) => /^[a-z]+-(lw|full)$/.test(name));
   const ort = fileURLToPath(new URL('.', import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm')));
   await Promise.all([
-    build({ ...browserBuild, outdir: `${out}/elfin`, logLevel: 'warning' }),
+    build({
+      entryPoints: [fileURLToPath(import.meta.resolve('@elfin/core/web-worker'))],
+      outfile: `${out}/elfin/web-worker.js`,
+      bundle: true,
+      format: 'esm',
+      minify: true,
+      target: 'es2022',
+      conditions: ['@elfin/source'],
+      external: ['onnxruntime-web/*'],
+      logLevel: 'warning',
+    }),
     build({
       entryPoints: [here('src/app.ts'), here('src/service-worker.ts')],
       outdir: out,
