@@ -60,7 +60,10 @@ export interface Plan {
   readonly steps: number;
 }
 
-/** Measured peak of onnxruntime-node (cpu) a window pixel, for the largest variant; docs/tiling.md tells how. */
+/**
+ * Work memory of a window's pixel. A bound rather than a mean: `elf-lw` takes about 650 (docs/architecture.md), the larger
+ * variants half as much again, and the runtime's arena keeps some more.
+ */
 export const BYTES_PER_PIXEL = 1536;
 const DEFAULT_MEMORY = 384 * 1024 * 1024;
 // What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
