@@ -129,7 +129,7 @@ None of these photos was trained on, and the sets' random material is not the tr
 
 ## Recipe
 
-Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"AdamW at a constant 1e-3" if meta.get("rate") else "AdamW at a constant 1e-3, then a linear decay"}. {synthesis}
+Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"AdamW at a constant 1e-3" if meta.get("rate") else "AdamW at a constant 1e-3, then a linear decay"}.{meta["origin"]} {synthesis}
 The largest of the last crops had {meta["crop"]} pixels: `local` tiling takes its tile from that. `training/README.md` has the command.
 
 ## Data
@@ -200,6 +200,7 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     full = create_elf(preset).eval()
     check_fit(full.state_dict(), weights, args.weights, preset)
     full.load_state_dict(weights)
+    meta["origin"] = " It began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)." if args.seeded else ""
     half = {k: v.half() for k, v in weights.items()}
     if not all(torch.isfinite(v).all() for v in half.values()):
         raise StateError(f"'{args.weights}' holds values that float16 cannot")

@@ -27,6 +27,14 @@ export const CATALOGUE: Readonly<Partial<Record<FolderName, ModelFiles>>> = {
     manifest: new URL('../derain-lw/manifest.json', import.meta.url),
     weights: new URL('../derain-lw/weights.safetensors', import.meta.url),
   },
+  'lowlight-lw': {
+    manifest: new URL('../lowlight-lw/manifest.json', import.meta.url),
+    weights: new URL('../lowlight-lw/weights.safetensors', import.meta.url),
+  },
+  'underwater-lw': {
+    manifest: new URL('../underwater-lw/manifest.json', import.meta.url),
+    weights: new URL('../underwater-lw/weights.safetensors', import.meta.url),
+  },
 };
 
 /** {@link Models} whose list can be looked at. */
