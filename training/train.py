@@ -144,8 +144,9 @@ class Run:
             e.copy_(parts["ema"][name])
             self.adam.state[p] = {
                 "step": torch.tensor(float(info["adam_steps"])),
-                "exp_avg": parts["adam_m"][name].to(self.device, memory_format=torch.preserve_format),
-                "exp_avg_sq": parts["adam_v"][name].to(self.device),
+                # laid out as the parameter: the fused step walks their memory side by side
+                "exp_avg": torch.empty_like(p.data).copy_(parts["adam_m"][name]),
+                "exp_avg_sq": torch.empty_like(p.data).copy_(parts["adam_v"][name]),
             }
         self.branch = info.get("branch")
 
