@@ -4,6 +4,10 @@ import { defineConfig } from 'vitest/config';
 const condition = '@elfin/source';
 const conditions = [condition, 'node', 'import', 'default'];
 
+// workerd's local runtime stays on loopback.
+process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
+process.env.WRANGLER_SEND_METRICS = 'false';
+
 export default defineConfig({
   ssr: { resolve: { conditions } },
   resolve: { conditions },
@@ -17,8 +21,8 @@ export default defineConfig({
           include: ['packages/*/src/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**'],
           environment: 'node',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           pool: 'forks',
           execArgv: [`--conditions=${condition}`],
         },

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Classification, PixelImage, Progress } from '@elfin/core';
+import { type Classification, createRestorer as createBareRestorer, type PixelImage, type Progress } from '@elfin/core';
 import { createNodeRuntime, createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { apart, colour, imageData, models, network, noise, serve } from '../helpers/pictures.ts';
@@ -145,11 +145,14 @@ describe('progress', () => {
 });
 
 describe('auto', () => {
-  test('without a classifier it says what to choose', async () => {
-    await expect(restorer.restore(photo, { task: 'auto' })).rejects.toMatchObject({
+  test('without a classifier it says what to choose; in Node there is one', async () => {
+    await using bare = createBareRestorer({ models, runtime });
+    await expect(bare.restore(noise(48, 48), { task: 'auto' })).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: expect.stringMatching(/derain, lowlight, underwater/),
     });
+    const { report } = await restorer.restore(noise(64, 64), { task: 'auto', strength: 0 });
+    expect(report.classification).toMatchObject({ confidence: expect.any(Number) });
   });
 
   test('the classifier sees a thumbnail and decides; what needs nothing stays as it is', async () => {

@@ -38,6 +38,10 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     load: async () => (await import('./verbs/backfill.ts')).backfill,
   },
   sign: { about: 'Sign a transform URL', load: async () => (await import('./verbs/sign.ts')).sign },
+  purge: {
+    about: 'Forget results, so that sources are asked again',
+    load: async () => (await import('./verbs/purge.ts')).purge,
+  },
   doctor: {
     about: 'Check what this machine restores photos on',
     load: async () => (await import('./verbs/doctor.ts')).doctor,

@@ -1,4 +1,5 @@
 import { basename, extname } from 'node:path';
+import { classify as byFeatures } from './classify.ts';
 import { ElfinError } from './errors.ts';
 import { type Codec, DEFAULT_LIMITS, type OutputFormat } from './image/codec.ts';
 import { checkWritable, type WriteOptions, writeAtomically } from './restore/atomic.ts';
@@ -45,13 +46,13 @@ export interface NodeRestorerOptions extends Omit<RestorerOptions, 'runtime'> {
 const TIMEOUT = 30_000;
 
 /**
- * The facade for Node: as `createRestorer` everywhere, with onnxruntime-node and sharp where nothing else is given, and
+ * The facade for Node: as `createRestorer` everywhere, with onnxruntime-node, sharp and the classifier where nothing else is given, and
  * with paths and URLs as inputs. URLs are fetched as they are: take none from strangers (packages/edge has rules for that).
  */
 export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
   const { timeout = TIMEOUT } = options;
   if (!(timeout > 0)) throw new ElfinError('OPTION_INVALID', `timeout must be milliseconds above 0, not ${timeout}.`);
-  const workshop = createWorkshop(withRuntime(options));
+  const workshop = createWorkshop(withDefaults(options));
   const restorer = assembleRestorer<NodeRestoreInput>(workshop, async (input, given) => {
     const located = await locate(input, given, timeout);
     const codec = options.codec ?? (isEncoded(located) ? await loadSharpCodec() : undefined);
@@ -105,8 +106,12 @@ export function formatOf(path: string): OutputFormat | undefined {
   return EXTENSIONS[extname(path).toLowerCase()];
 }
 
-function withRuntime({ runtime = createNodeRuntime(), ...options }: NodeRestorerOptions): WorkshopOptions {
-  return { ...options, runtime };
+function withDefaults({
+  runtime = createNodeRuntime(),
+  classify = byFeatures,
+  ...options
+}: NodeRestorerOptions): WorkshopOptions {
+  return { ...options, runtime, classify };
 }
 
 async function locate(input: NodeRestoreInput, options: RestoreOptions, timeout: number): Promise<unknown> {

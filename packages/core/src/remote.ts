@@ -2,6 +2,6 @@
 export * from './protocol/graph-name.ts';
 export * from './protocol/open-inference.ts';
 export * from './protocol/read-bounded.ts';
+export * from './protocol/triton.ts';
 export type { Endpoints, EndpointsOptions } from './runtime/remote/endpoints.ts';
 export * from './runtime/remote.ts';
-export * from './protocol/triton.ts';

@@ -67,6 +67,11 @@ function openStore(config: EdgeConfig, credentials: S3Credentials | undefined): 
   );
 }
 
+/** The result store that a server with this environment uses, for `elfin purge`. Errors: CONFIG_INVALID. */
+export function openResultStore(env: Readonly<Record<string, string | undefined>> = process.env): ObjectStore {
+  return openStore(readConfig({ ELFIN_S3_REGION: env.AWS_REGION, ...env }), awsCredentials(env));
+}
+
 /**
  * The embedded default: sharp, onnxruntime-node, results in a folder, no other service. The store is probed before the
  * first request. Errors: CONFIG_INVALID, STORE_UNSUITABLE, STORE_FAILED, RUNTIME_UNAVAILABLE.

@@ -288,6 +288,6 @@ function createReader(
 function fromBytes(bytes: Uint8Array, type: TensorType, shape: readonly number[]): Tensor {
   if (type === 'uint8') return { type, shape, data: bytes };
   // A Float32Array can only look at aligned bytes; the header's length is whatever it is.
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   return { type, shape, data: new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4) };
 }
