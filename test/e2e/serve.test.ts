@@ -71,7 +71,7 @@ test('orientation is applied, and GPS leaves unless metadata is kept', async () 
 });
 
 test('a model that is not there is the caller’s mistake, told as the source with a reason', async () => {
-  const response = await get('restore=underwater,format=jpeg', 'rgb.jpg');
+  const response = await get('restore=underwater,model=full,format=jpeg', 'rgb.jpg');
   expect([response.status, response.headers.get('elfin-error')]).toEqual([422, 'MODEL_UNKNOWN']);
 });
 
