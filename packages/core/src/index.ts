@@ -1,3 +1,4 @@
+export { joinBytes } from './bytes.ts';
 export type { ExplainedClassification } from './classify.ts';
 export { CLASSIFY_LEAST_SIDE, classify } from './classify.ts';
 export * from './errors.ts';

@@ -4,6 +4,7 @@ import {
   ElfinError,
   type ModelRef,
   type PixelImage,
+  sha256,
   TASKS,
   type Task,
   TILING_MODES,
@@ -133,9 +134,7 @@ async function atPrecision(model: ModelRef, precision: Precision): Promise<Model
   if (precision === 'stored' || model.manifest.dtype === precision) return model;
   const { state } = readSafetensors(await model.bytes(), model.name);
   const bytes = writeSafetensors(state, { dtype: precision === 'float16' ? 'F16' : 'F32' });
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes)));
-  const sha256 = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return createModelRef({ ...model.manifest, dtype: precision, sha256 }, async () => bytes);
+  return createModelRef({ ...model.manifest, dtype: precision, sha256: await sha256(bytes) }, async () => bytes);
 }
 
 async function filesOf(folder: string): Promise<string[]> {

@@ -1,3 +1,4 @@
+import { joinBytes } from '../bytes.ts';
 import { ElfinError } from '../errors.ts';
 
 /**
@@ -30,11 +31,5 @@ export async function readBounded(
     }
     chunks.push(value);
   }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
+  return joinBytes(chunks, length);
 }

@@ -1,3 +1,4 @@
+import { joinBytes } from '../bytes.ts';
 import { ElfinError, throwIfAborted } from '../errors.ts';
 
 /** Encoded images, wherever they come from. */
@@ -73,13 +74,7 @@ async function readStream(
     signal?.removeEventListener('abort', leave);
     reader.releaseLock();
   }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
+  return joinBytes(chunks, length);
 }
 
 function unreadable(cause: unknown): never {

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../errors.ts';
 import type { ModelRef } from '../model/models.ts';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.ts';
+import { sessionKey } from '../runtime/session-key.ts';
 
 /** Sessions that outlive an image, so that the next one need not open them again. */
 export interface SessionPool {
@@ -40,14 +41,7 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
   return {
     async open(model, options, signal) {
       throwIfAborted(signal);
-      const key = JSON.stringify([
-        model.digest,
-        model.manifest.preset,
-        options.io,
-        options.statistics,
-        options.quadrants,
-        options.shape,
-      ]);
+      const key = sessionKey(model, options);
       const entry = entries.get(key) ?? { session: runtime.open(model, options), users: 0 };
       entries.set(key, entry);
       entry.users++;

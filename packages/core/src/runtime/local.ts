@@ -7,6 +7,7 @@ import { createEmitter, type Target } from './emit.ts';
 import type { Engine, Loaded } from './engine.ts';
 import type { Backend, Feeds, Runtime, Session, SessionOptions } from './runtime.ts';
 import { createSession, type Opened } from './session.ts';
+import { sessionKey } from './session-key.ts';
 
 /** One way to run graphs here. */
 export interface Candidate {
@@ -91,14 +92,7 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
     name,
     async open(model, options, context = {}) {
       throwIfAborted(context.signal);
-      const key = JSON.stringify([
-        model.digest,
-        model.manifest.preset,
-        options.io,
-        options.statistics,
-        options.quadrants,
-        options.shape,
-      ]);
+      const key = sessionKey(model, options);
       let entry = shared.get(key);
       if (!entry) {
         const again = () => load(model, options);

@@ -1,3 +1,4 @@
+import { joinBytes } from '../bytes.ts';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import type { LoadOptions } from '../model/models.ts';
 import { sha256 } from '../result-key.ts';
@@ -86,7 +87,7 @@ async function download(url: string | URL, { signal, onProgress }: FetchOptions)
       onProgress?.({ loaded, ...(total !== undefined && { total }) });
     }
     if (total !== undefined && loaded !== total) throw new TypeError('the connection ended early');
-    return join(chunks, loaded);
+    return joinBytes(chunks, loaded);
   } catch (error) {
     throwIfAborted(signal);
     if (isElfinError(error)) throw error;
@@ -110,14 +111,4 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
     if (done) return;
     yield value;
   }
-}
-
-function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
 }

@@ -1,4 +1,4 @@
-import { ElfinError, type ObjectBody, type ObjectStore, type PutOptions, type PutResult } from '@elfin/core';
+import { ElfinError, joinBytes, type ObjectBody, type ObjectStore, type PutOptions, type PutResult } from '@elfin/core';
 
 /** Which store holds a bucket; undefined for a bucket that the application does not serve. */
 export type Storage = (bucket: string) => ObjectStore | undefined;
@@ -55,13 +55,7 @@ export async function readAll(object: ObjectBody, limit: number, what: string): 
     chunks.push(chunk);
   }
   if (chunks.length === 1) return chunks[0]!;
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
+  return joinBytes(chunks, length);
 }
 
 /** The error of an object that is larger than its rule allows. */
