@@ -28,6 +28,14 @@ export interface FlightRequest<T> {
   readonly signal?: AbortSignal;
   /** Once it fires, the work is left to a queue's consumer: at the next chance its record becomes `queued`. */
   readonly handover?: AbortSignal;
+  /** Called once the record is there, whoever wrote it: from then on a client may be sent to it. */
+  readonly onRecord?: () => void;
+}
+
+interface Flight<T> {
+  readonly result: Promise<T>;
+  /** Settles when the record is there, or with the result where it never came to one. */
+  readonly recorded: Promise<unknown>;
 }
 
 /**
@@ -36,7 +44,7 @@ export interface FlightRequest<T> {
  */
 export function createFlight<T>(options: FlightOptions) {
   const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track } = options;
-  const flights = new Map<string, Promise<T>>();
+  const flights = new Map<string, Flight<T>>();
 
   async function lead(claim: Claim, { work, handover }: FlightRequest<T>): Promise<T> {
     let result: T;
@@ -73,10 +81,11 @@ export function createFlight<T>(options: FlightOptions) {
   }
 
   async function run(request: FlightRequest<T>): Promise<T> {
-    const { id, location, collect, queued = false, signal } = request;
+    const { id, location, collect, queued = false, signal, onRecord } = request;
     let wait = shortest;
     for (let seen: JobRecord | undefined; ; ) {
       const outcome = await jobs.claim(id, location, { queued });
+      onRecord?.();
       if (isClaim(outcome)) return lead(outcome, request);
       seen = outcome;
       // Somebody else has it: look again, ever more seldom, and never in step with the other waiters.
@@ -94,19 +103,28 @@ export function createFlight<T>(options: FlightOptions) {
     }
   }
 
+  /** Work that goes on whoever leaves. */
+  function begin({ signal: _, ...request }: FlightRequest<T>): Flight<T> {
+    let onRecord = () => {};
+    const begun = new Promise<void>((resolve) => {
+      onRecord = resolve;
+    });
+    const result = run({ ...request, onRecord }).finally(() => flights.delete(request.id));
+    // Whoever waits sees the failure; a flight that everybody has left must not end the process.
+    const settled = result.catch(() => undefined);
+    const flight = { result, recorded: Promise.race([begun, settled]) };
+    flights.set(request.id, flight);
+    track?.(settled);
+    return flight;
+  }
+
   return {
     /** Joins the work or starts it. Errors: what the work throws, JOB_CANCELLED, STORE_FAILED. */
     join(request: FlightRequest<T>): Promise<T> {
       if (!shared) return run(request);
-      const present = flights.get(request.id);
-      if (present) return present;
-      const { signal: _, ...unbound } = request;
-      const flight = run(unbound).finally(() => flights.delete(request.id));
-      flights.set(request.id, flight);
-      // Whoever waits sees the failure; a flight that everybody has left must not end the process.
-      flight.catch(() => undefined);
-      track?.(flight.catch(() => undefined));
-      return flight;
+      const flight = flights.get(request.id) ?? begin(request);
+      if (request.onRecord) void flight.recorded.then(request.onRecord);
+      return flight.result;
     },
     /** Work under way in this process. */
     get size(): number {

@@ -60,6 +60,9 @@ export interface Handler {
   consume(message: QueueMessage): Promise<void>;
 }
 
+/** Milliseconds after which a store that has not even taken a job's record holds an answer no longer. */
+const RECORD_MS = 5_000;
+
 /** The one place where a request's steps follow each other. */
 export function createHandler(options: HandlerOptions): Handler {
   const { prefix, signer, pipeline, flight, background, metrics, sourceTtl } = options;
@@ -86,7 +89,7 @@ export function createHandler(options: HandlerOptions): Handler {
     job: { id: string; location: string; queued?: boolean },
     traceparent: string,
     spans: Map<string, number>,
-    signals: { handover?: AbortSignal; signal?: AbortSignal } = {},
+    signals: { handover?: AbortSignal; signal?: AbortSignal; onRecord?: () => void } = {},
   ) {
     const limit = options.background.kind === 'process' || job.queued ? options.jobDeadline : options.deadline;
     return flight.join({
@@ -184,24 +187,19 @@ export function createHandler(options: HandlerOptions): Handler {
     const queue = background.kind === 'queue' ? background : undefined;
     const ms = patience(plan, prefer);
     if (queue && ms === 0) handover.abort();
-    const signals = queue ? { handover: handover.signal, signal: leave.signal } : {};
+    let onRecord = () => {};
+    const recorded = new Promise<void>((resolve) => {
+      onRecord = resolve;
+    });
+    const signals = { onRecord, ...(queue ? { handover: handover.signal, signal: leave.signal } : {}) };
     const running = start(plan, { id, location }, traceparent, context.spans as Map<string, number>, signals);
     const late = Symbol('late');
     let outcome: Finished | Interim | typeof late = late;
     if (ms > 0) outcome = await within(running, ms, late);
     if (outcome === late) {
       if (queue) await toQueue(queue, running, { v: 1, id, plan, location }, handover, leave);
-      else if (ms === 0) {
-        // The record must be there before the client is sent to it; a failure is told by the job.
-        await within(
-          running.then(
-            () => undefined,
-            () => undefined,
-          ),
-          50,
-          undefined,
-        );
-      }
+      // The record must be there before a client is sent to it; a failure is told by the job.
+      else await within(Promise.race([recorded, running.catch(() => undefined)]), RECORD_MS, undefined);
       return pending(plan, id, base, context, traceparent, prefer);
     }
     if (outcome.state !== 'made') return answerInterim(outcome, context);

@@ -166,6 +166,28 @@ describe('single flight', () => {
     expect(runs).toBe(1);
   });
 
+  test('whoever joins is told when the record is there, however slow its store', async () => {
+    const store = createMemoryStore();
+    const slow = {
+      ...store,
+      put: (...call: Parameters<typeof store.put>) => sleep(80).then(() => store.put(...call)),
+    };
+    const jobs = createJobs({ store: slow });
+    const flight = createFlight<string>({ jobs });
+    const states: Promise<unknown>[] = [];
+    const all = [1, 2].map(() =>
+      flight.join({
+        id: 'd',
+        location: '/',
+        collect: async () => undefined,
+        work: () => sleep(50).then(() => 'result'),
+        onRecord: () => states.push(jobs.get('d')),
+      }),
+    );
+    expect(await Promise.all(all)).toEqual(['result', 'result']);
+    expect(await Promise.all(states)).toMatchObject([{ state: 'running' }, { state: 'running' }]);
+  });
+
   test('within gives up waiting and not the work', async () => {
     const slow = sleep(50).then(() => 'done');
     expect(await within(slow, 5, 'late')).toBe('late');

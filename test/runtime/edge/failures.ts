@@ -1,0 +1,92 @@
+import { ElfinError, type ObjectStore } from '@elfin/core';
+import { createLocalPlace, createResultStore } from '@elfin/edge';
+import { expect, test } from 'vitest';
+import { createInverter, gate } from './scene.ts';
+import { bytesOf, problem, type Scene } from './set-up.ts';
+
+/** Places, stores and results that fail. */
+export function testFailures(scene: Scene): void {
+  const { codec, setUp } = scene;
+  test('what cannot be restored is answered as the source, says so, and is kept nowhere', async () => {
+    const { get, inverter, store } = await setUp();
+    inverter.state.fail = new ElfinError('OUT_OF_MEMORY', 'too large');
+    const response = await get('restore=derain,width=32,format=png/rain.png');
+    expect([
+      response.status,
+      response.headers.get('restore-status'),
+      response.headers.get('cache-control'),
+      response.headers.get('etag'),
+    ]).toEqual([200, 'degraded;reason=too-large', 'no-store', null]);
+    const image = await codec.decode(await bytesOf(response));
+    expect([image.width, (image.data[0] ?? 255) < 20]).toEqual([32, true]);
+    expect([...(await store.list('result/')).objects, ...(await store.list('ref/')).objects]).toEqual([]);
+    inverter.state.fail = undefined;
+    expect((await get('restore=derain,width=32,format=png/rain.png')).headers.get('restore-status')).toBe('restored');
+  });
+
+  test('the next place is tried when one fails, and a full queue is 429', async () => {
+    const inverter = createInverter();
+    const broken = {
+      name: 'gpu',
+      maxPixels: 1e9,
+      animations: false,
+      available: () => true,
+      make: async () => {
+        throw new ElfinError('NETWORK_FAILED', 'gone');
+      },
+    };
+    const { get } = await setUp({ places: [broken, createLocalPlace({ codec, restorer: inverter.restorer })] });
+    expect((await get('restore=derain/rain.png')).headers.get('restore-status')).toBe('restored');
+    const none = await setUp({ places: [broken] });
+    expect(await problem(await none.get('restore=derain/rain.png'))).toEqual([502, 'NETWORK_FAILED']);
+    const full = await setUp({ concurrency: 1, queue: 0, syncWait: 2_000 });
+    const { closed, open } = gate();
+    full.inverter.state.hold = closed;
+    const running = full.get('restore=derain,pending=wait,width=10/rain.png');
+    while (full.inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
+    const refused = await full.get('restore=derain,pending=wait,width=11/rain.png');
+    expect([refused.headers.get('retry-after'), ...(await problem(refused))]).toEqual(['2', 429, 'OVERLOADED']);
+    open();
+    expect((await running).status).toBe(200);
+  });
+
+  test('a store that fails costs work and no answer', async () => {
+    const good = await scene.store();
+    let failing = false;
+    const flaky =
+      <A extends unknown[], R>(call: (...values: A) => Promise<R>) =>
+      (...values: A) =>
+        failing && String(values[0]).startsWith('re')
+          ? Promise.reject(new ElfinError('STORE_FAILED', 'down'))
+          : call(...values);
+    const store: ObjectStore = {
+      head: flaky(good.head),
+      get: flaky(good.get),
+      put: flaky(good.put),
+      delete: flaky(good.delete),
+      list: flaky(good.list),
+    };
+    const { get, inverter } = await setUp({ store });
+    failing = true;
+    for (let i = 0; i < 2; i++)
+      expect((await get('restore=derain/rain.png')).headers.get('restore-status')).toBe('restored');
+    failing = false;
+    await get('restore=derain/rain.png');
+    expect((await get('restore=derain/rain.png')).headers.get('elfin-info')).toContain('cache=hit');
+    expect(inverter.state.runs).toBe(3);
+  });
+
+  test('a damaged result is made anew, not shown', async () => {
+    const { get, store, inverter } = await setUp();
+    const path = 'restore=derain,format=png/rain.png';
+    const first = await bytesOf(await get(path));
+    const [entry] = (await store.list('result/')).objects;
+    const head = await store.head(entry?.key ?? '');
+    await store.put(entry?.key ?? '', first.slice(0, 10), { type: 'image/png', metadata: head?.metadata ?? {} });
+    expect(await bytesOf(await get(path))).toEqual(first);
+    expect(inverter.state.runs).toBe(2);
+    expect(await createResultStore(store).getResult((entry?.key ?? '').slice('result/'.length))).toMatchObject({
+      type: 'image/png',
+    });
+  });
+}
