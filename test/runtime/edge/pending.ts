@@ -115,6 +115,10 @@ export function testPending(scene: Scene): void {
     origin.objects.set('/x', { bytes: new TextEncoder().encode('no image'), etag: '"x"' });
     const job = (await get('restore=derain/x', { prefer: 'respond-async' })).headers.get('location') as string;
     await consume();
+    // The events end when the job does.
+    expect(await (await edge.app.request(job, { headers: { accept: 'text/event-stream' } })).text()).toContain(
+      'failed',
+    );
     const state = await (await edge.app.request(job)).json();
     expect(state).toMatchObject({ state: 'failed', error: { code: 'IMAGE_UNSUPPORTED' } });
   });
