@@ -1,7 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { type CONFIGS, type EmitOptions, emitElf, isElfinError } from '@elfin/core';
 import { describe, expect, test } from 'vitest';
-import { ModelProtoSchema } from '../../packages/core/src/graph/onnx_pb.js';
+import { ModelProtoSchema } from '../helpers/onnx/onnx_pb.js';
 import { distance, magnitude, openElf, type Plain, readGolden } from '../helpers/elf.ts';
 
 const golden = readGolden('elf-lw');

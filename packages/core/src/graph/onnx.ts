@@ -1,24 +1,16 @@
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { joinBytes } from '../bytes.ts';
 import { encodeHalf } from '../weights/half.ts';
-import type { Attribute, ElementType, Graph, Initialiser, Value } from './graph.ts';
-import {
-  type AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
-  TensorProto_DataType as DataType,
-  ModelProtoSchema,
-  type NodeProtoSchema,
-  type TensorProtoSchema,
-  type ValueInfoProtoSchema,
-} from './onnx_pb.js';
+import type { Attribute, ElementType, Graph, Initialiser, Node, Value } from './graph.ts';
+import { float, integer, integers, lengthOf, nested, type Parts, string } from './protobuf.ts';
 import { formatDim } from './shape.ts';
 
-const DATA_TYPES = {
-  float32: DataType.FLOAT,
-  float16: DataType.FLOAT16,
-  uint8: DataType.UINT8,
-  int64: DataType.INT64,
-  bool: DataType.BOOL,
-} as const satisfies Record<ElementType, DataType>;
+/** TensorProto.DataType. */
+const DATA_TYPES = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const satisfies Record<
+  ElementType,
+  number
+>;
+/** AttributeProto.AttributeType. */
+const [FLOAT, INT, STRING, INTS] = [1, 2, 3, 7];
 
 export interface OnnxOptions {
   /** `float16` stores weights in half the bytes; runtimes widen them once, at load. */
@@ -30,76 +22,76 @@ export interface OnnxOptions {
 // Initialisers below this many values stay float32: they are constants, or too small to matter.
 const HALF_FROM = 64;
 
-/** A finished graph as the bytes of an ONNX model. Equal graphs give equal bytes. */
+/**
+ * A finished graph as the bytes of an ONNX model, after onnx.proto (github.com/onnx/onnx), fields in the order of
+ * their numbers. Equal graphs give equal bytes.
+ */
 export function encodeOnnx(graph: Graph, { storage = 'float32', metadata = {} }: OnnxOptions = {}): Uint8Array {
-  const initializer: MessageInitShape<typeof TensorProtoSchema>[] = [];
-  const node: MessageInitShape<typeof NodeProtoSchema>[] = [];
-  for (const tensor of graph.initialisers) {
-    if (storage === 'float16' && tensor.data instanceof Float32Array && tensor.data.length >= HALF_FROM) {
-      const half = `${tensor.name}.half`;
-      initializer.push({
-        ...tensorHeader(tensor, half),
-        dataType: DataType.FLOAT16,
-        rawData: bytesOf(encodeHalf(tensor.data)),
-      });
-      const to = attribute('to', { int: DataType.FLOAT });
-      node.push({ name: `${tensor.name}/Cast`, opType: 'Cast', input: [half], output: [tensor.name], attribute: [to] });
+  const initialisers: Parts[] = [];
+  const nodes: Parts[] = [];
+  for (const { name, type, shape, data } of graph.initialisers) {
+    if (storage === 'float16' && data instanceof Float32Array && data.length >= HALF_FROM) {
+      const half = `${name}.half`;
+      initialisers.push(tensor({ name: half, type: 'float16', shape }, encodeHalf(data)));
+      const attributes = { to: { int: DATA_TYPES.float32 } };
+      nodes.push(node({ name: `${name}/Cast`, op: 'Cast', inputs: [half], outputs: [name], attributes }));
     } else {
-      initializer.push({
-        ...tensorHeader(tensor, tensor.name),
-        dataType: DATA_TYPES[tensor.type],
-        rawData: bytesOf(tensor.data),
-      });
+      initialisers.push(tensor({ name, type, shape }, data));
     }
   }
-  for (const { name, op, inputs, outputs, attributes } of graph.nodes) {
-    node.push({
-      name,
-      opType: op,
-      input: [...inputs],
-      output: [...outputs],
-      attribute: Object.entries(attributes).map(([key, value]) => attribute(key, value)),
-    });
-  }
-  const model = create(ModelProtoSchema, {
+  nodes.push(...graph.nodes.map(node));
+  const contents = [
+    ...each(1, nodes),
+    ...string(2, graph.name),
+    ...each(5, initialisers),
+    ...each(11, graph.inputs.map(valueInfo)),
+    ...each(12, graph.outputs.map(valueInfo)),
+  ];
+  const model = [
     // The lowest that each opset needs, so that older runtimes load the file.
-    irVersion: graph.opset >= 19 ? 9n : 8n,
-    opsetImport: [{ domain: '', version: BigInt(graph.opset) }],
-    producerName: 'elfin',
-    graph: {
-      name: graph.name,
-      input: graph.inputs.map(valueInfo),
-      output: graph.outputs.map(valueInfo),
-      initializer,
-      node,
-    },
-    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
-  });
-  return toBinary(ModelProtoSchema, model);
+    ...integer(1, graph.opset >= 19 ? 9 : 8),
+    ...string(2, 'elfin'),
+    ...nested(7, contents),
+    ...nested(8, integer(2, graph.opset)),
+    ...each(
+      14,
+      Object.entries(metadata).map(([key, value]) => [...string(1, key), ...string(2, value)]),
+    ),
+  ];
+  return joinBytes(model, lengthOf(model));
 }
 
-function tensorHeader(tensor: Initialiser, name: string): MessageInitShape<typeof TensorProtoSchema> {
-  return { name, dims: tensor.shape.map(BigInt) };
+const each = (field: number, messages: readonly Parts[]): Parts => messages.flatMap((parts) => nested(field, parts));
+
+function tensor({ name, type, shape }: Omit<Initialiser, 'data'>, data: Initialiser['data'] | Uint16Array): Parts {
+  // ONNX's raw data is little-endian, as every platform that runs JavaScript is.
+  const raw = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return [...integers(1, shape), ...integer(2, DATA_TYPES[type]), ...string(8, name), ...nested(9, [raw])];
 }
 
-/** ONNX's raw data is little-endian, as every platform that runs JavaScript is. */
-function bytesOf(data: Float32Array | BigInt64Array | Uint16Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+function node({ name, op, inputs, outputs, attributes }: Node): Parts {
+  return [
+    ...inputs.flatMap((input) => string(1, input)),
+    ...outputs.flatMap((output) => string(2, output)),
+    ...string(3, name),
+    ...string(4, op),
+    ...each(
+      5,
+      Object.entries(attributes).map(([key, value]) => [...string(1, key), ...attribute(value)]),
+    ),
+  ];
 }
 
-function attribute(name: string, value: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
-  if ('int' in value) return { name, type: AttributeType.INT, i: BigInt(value.int) };
-  if ('ints' in value) return { name, type: AttributeType.INTS, ints: value.ints.map(BigInt) };
-  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
-  return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value.string) };
+// Zero is proto3's default and is left out, as every writer of it does.
+function attribute(value: Attribute): Parts {
+  if ('int' in value) return [...(value.int ? integer(3, value.int) : []), ...integer(20, INT!)];
+  if ('ints' in value) return [...integers(8, value.ints), ...integer(20, INTS!)];
+  if ('float' in value) return [...(value.float ? float(2, value.float) : []), ...integer(20, FLOAT!)];
+  return [...string(4, value.string), ...integer(20, STRING!)];
 }
 
-function valueInfo({ name, type, shape }: Value): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const dim = shape.map((side) => ({
-    value:
-      typeof side === 'number'
-        ? ({ case: 'dimValue', value: BigInt(side) } as const)
-        : ({ case: 'dimParam', value: formatDim(side) } as const),
-  }));
-  return { name, type: { value: { case: 'tensorType', value: { elemType: DATA_TYPES[type], shape: { dim } } } } };
+function valueInfo({ name, type, shape }: Value): Parts {
+  const sides = shape.map((side) => (typeof side === 'number' ? integer(1, side) : string(2, formatDim(side))));
+  const tensorType = [...integer(1, DATA_TYPES[type]), ...nested(2, each(1, sides))];
+  return [...string(1, name), ...nested(2, nested(1, tensorType))];
 }
