@@ -60,6 +60,7 @@ function open(env: Env): ComposedEdge {
       },
       localPixels: LOCAL_PIXELS,
       restorePixels: RESTORE_PIXELS,
+      restoresFirst: true,
     },
     {
       background: {

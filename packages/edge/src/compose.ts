@@ -26,6 +26,8 @@ export interface Platform {
   /** Largest image that the platform itself can take, and restore. */
   readonly localPixels?: number;
   readonly restorePixels?: number;
+  /** See `LocalPlaceOptions.restoresFirst`. */
+  readonly restoresFirst?: boolean;
 }
 
 /** An edge with the worker pools behind it, whose breakers metrics want to see. */
@@ -87,6 +89,7 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
       codec,
       maxPixels,
       restorePixels,
+      restoresFirst: platform.restoresFirst ?? false,
       ...(platform.restorer ? { restorer: platform.restorer } : {}),
     }),
   );

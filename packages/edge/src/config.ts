@@ -125,7 +125,8 @@ export const VARIABLES = {
     otherwise: '180,000',
   }),
   ELFIN_LOCAL_PIXELS: variable({
-    about: 'Largest image, in pixels, restored by the server itself; larger ones go to workers.',
+    about:
+      'Largest image, in pixels, that the server restores itself. On Cloudflare it does so before workers are asked, elsewhere where none answers.',
     example: '50000000',
     parse: number(0, 1e9),
     otherwise: 'whatever `ELFIN_MAX_SRC_PIXELS` lets in; 65,536 on Cloudflare',

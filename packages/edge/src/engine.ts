@@ -52,6 +52,8 @@ export interface Place {
   readonly animations: boolean;
   /** Whether it is worth asking now; a pool whose breakers are all open is not. */
   readonly available: () => boolean;
+  /** Whether this image should be made here before any other place is asked. */
+  readonly prefers?: (work: Work) => boolean;
   /** Errors: IMAGE_* for what no place can mend; anything else is tried at the next place. */
   make(work: Work, context: WorkContext): Promise<Made>;
 }
@@ -90,18 +92,24 @@ export interface LocalPlaceOptions {
   readonly maxPixels?: number;
   /** Largest image to restore, where computing time is dearer than memory. */
   readonly restorePixels?: number;
+  /** Restore what fits here before workers are asked: in an isolate, where only small images fit. */
+  readonly restoresFirst?: boolean;
   readonly name?: string;
 }
 
-/** This process: decode, restore, fit, encode. */
+/**
+ * This process: decode, restore, fit, encode. What is only to be fitted and encoded is done here before anywhere else: it
+ * takes less than the way to a worker, whose time is for networks.
+ */
 export function createLocalPlace(options: LocalPlaceOptions): Place {
-  const { codec, restorer, maxPixels = 50_000_000, name = 'local' } = options;
+  const { codec, restorer, maxPixels = 50_000_000, restoresFirst = false, name = 'local' } = options;
   return {
     name,
     maxPixels,
     ...(options.restorePixels === undefined ? {} : { restorePixels: options.restorePixels }),
     animations: true,
     available: () => true,
+    prefers: ({ options: wanted }) => restoresFirst || wanted.restore === 'none',
     async make({ bytes, options: wanted, firstFrame, header }, context) {
       const { signal, deadline, onProgress } = context;
       const decoded = await timed('decode', context, () =>
@@ -194,8 +202,9 @@ function reasonOf(error: unknown): string {
 }
 
 /**
- * The degrade ladder: each place in turn, those that are down last, and at the end the source, fitted and encoded but not
- * restored. Errors: IMAGE_* and OPTION_INVALID at once; where not even the source can be made ready, the last place's error.
+ * The degrade ladder: each place in turn, one that prefers the image first and those that are down last, and at the end the
+ * source, fitted and encoded but not restored. Errors: IMAGE_* and OPTION_INVALID at once; where not even the source can be
+ * made ready, the last place's error.
  */
 export function createLadder(places: readonly Place[]) {
   async function climb(work: Work, context: WorkContext): Promise<Made> {
@@ -205,7 +214,8 @@ export function createLadder(places: readonly Place[]) {
       const most = work.options.restore === 'none' ? maxPixels : Math.min(maxPixels, restorePixels);
       return pixels <= most && (animations || work.header.frames === 1);
     });
-    const order = [...able.filter((place) => place.available()), ...able.filter((place) => !place.available())];
+    const rank = (place: Place) => (place.available() ? (place.prefers?.(work) ? 0 : 1) : 2);
+    const order = able.toSorted((one, other) => rank(one) - rank(other));
     let last: unknown = new ElfinError('RUNTIME_UNAVAILABLE', `No place takes an image of ${pixels} pixels.`);
     for (const place of order) {
       try {

@@ -75,6 +75,7 @@ export function formatInfo(info: ResultInfo, cache: CacheState): string {
     `ofmt=${output.format}`,
     `rt=${restored ? restored.model : 'none'}`,
     ...(restored?.tiles === undefined ? [] : [`tiles=${restored.tiles}`]),
+    ...(restored ? [`by=${restored.by}`] : []),
     `cache=${cache}`,
   ];
   return parts.join(' ');

@@ -18,7 +18,7 @@ export function testAnswers(scene: Scene): void {
       'x-content-type-options': 'nosniff',
       'cross-origin-resource-policy': 'cross-origin',
       'elfin-info': expect.stringMatching(
-        /^ifsz=\d+ idim=64x48 ifmt=png ofsz=\d+ odim=32x24 ofmt=png rt=derain-lw-test-0123456789ab tiles=1 cache=miss$/,
+        /^ifsz=\d+ idim=64x48 ifmt=png ofsz=\d+ odim=32x24 ofmt=png rt=derain-lw-test-0123456789ab tiles=1 by=local cache=miss$/,
       ),
       etag: expect.stringMatching(/^"[0-9a-f]{64}"$/),
     });
