@@ -2,31 +2,30 @@
  * How much of a window's edge must be thrown away: the largest difference between tiles that are told the whole image's
  * statistics and the whole image's own result, for each halo. Results: docs/tiling.md.
  *
- *   node --conditions=@elfin/source bench/tiling-halo.ts --photo FILE --weights FILE [--preset elf-lw] [--crop 128]
+ *   node --conditions=@elfin/source bench/tiling-halo.ts --photo FILE [--model derain-lw]
  */
 import { parseArgs } from 'node:util';
-import type { Feeds, PixelImage, PresetName, Session, SessionOptions } from '@elfin/core';
+import type { Feeds, PixelImage, Session, SessionOptions } from '@elfin/core';
 import { describeElf } from '@elfin/core';
 import { createNodeRuntime } from '@elfin/core/node';
 import type { TilingOptions } from '@elfin/core/tiling';
 import { createStatisticsTotal, imageSink, imageSource, runTiles } from '@elfin/core/tiling';
+import { openModel } from './models.ts';
+import { readPhoto } from './photos.ts';
 import { addRain } from './rain.ts';
-import { readModel, readPhoto } from './tiling-setup.ts';
 
 const { values: args } = parseArgs({
   options: {
     photo: { type: 'string' },
-    weights: { type: 'string' },
-    preset: { type: 'string', default: 'elf-lw' },
-    crop: { type: 'string', default: '128' },
+    model: { type: 'string', default: 'derain-lw' },
   },
 });
-if (!args.photo || !args.weights) throw new Error('Say where the photo (--photo) and the weights (--weights) are.');
+if (!args.photo) throw new Error('Say where the photo is: --photo FILE');
 
-const model = await readModel(args.weights, args.preset as PresetName, Number(args.crop));
+const model = await openModel(args.model);
 const layout = describeElf(model.manifest.preset).statistics;
 const runtime = createNodeRuntime({ device: 'cpu' });
-const rainy = addRain(await readPhoto(args.photo, 1), { seed: 1 });
+const rainy = addRain(await readPhoto(args.photo), { seed: 1 });
 // Sixteen bits, so that rounding does not hide small differences.
 const image: PixelImage = { ...rainy, data: Uint16Array.from(rainy.data, (value) => value * 257) };
 
