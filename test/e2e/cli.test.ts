@@ -50,6 +50,7 @@ describe('elfin restore', () => {
     const before = await readFile(join(out, 'photo.png'));
     const again = await elfin(['restore', photo, '-o', `${out}/`, '--strength', '0.5']);
     expect(again).toMatchObject({ code: 1, stderr: expect.stringMatching(oneLine('OUTPUT_EXISTS')) });
+    expect(again.stderr).toContain('--force');
     expect(await readFile(join(out, 'photo.png'))).toEqual(before);
   });
 
@@ -68,6 +69,14 @@ describe('elfin restore', () => {
       Object.fromEntries(HOSTILE.map(({ file, code: wanted }) => [file, wanted])),
     );
     expect(await readdir(out)).toEqual(['photo.png']);
+  });
+
+  test('refusals name the flag that lifts them', async () => {
+    const refused = async (file: string, ...flags: string[]) =>
+      (await elfin(['restore', join(fixtures, file), '-o', join(folder, 'refused/'), ...flags])).stderr;
+    expect(await refused('bomb.png')).toMatch(/52000000 pixels allowed.*--max-pixels/);
+    expect(await refused('animated.gif')).toContain('--animated first');
+    expect(await refused('alpha.webp', '--max-bytes', '0.0001')).toMatch(/100 bytes.*--max-bytes/);
   });
 
   test('standard input to standard output, and nothing else on it', async () => {

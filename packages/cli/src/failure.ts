@@ -11,11 +11,20 @@ export interface Failure {
   readonly data?: ErrorData;
 }
 
+/** What the SDK's messages call options, and what they are called here. */
+const SPELLINGS = [
+  ['limits.pixels', '--max-pixels'],
+  ['limits.bytes', '--max-bytes'],
+  ["(animated: 'first')", '(--animated first)'],
+  ['ask for it to be replaced', 'give --force to replace it'],
+] as const;
+
 /** Turns anything thrown into a code and one line. What is not ours is named INTERNAL, never hidden. */
 export function failureOf(error: unknown): Failure {
   if (isElfinError(error)) {
     const bare = Object.keys(error.data).length === 0;
-    return { code: error.code, message: oneLine(error.message), ...(bare ? {} : { data: error.data }) };
+    const message = SPELLINGS.reduce((text, [sdk, flag]) => text.replace(sdk, flag), oneLine(error.message));
+    return { code: error.code, message, ...(bare ? {} : { data: error.data }) };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'INTERNAL', message: `${oneLine(message)} (please report this, with --debug)` };

@@ -29,6 +29,11 @@ export interface Outcome {
   readonly error?: Failure;
 }
 
+/** Cameras of “50 megapixels” give up to 51.4. */
+const MOST_MEGAPIXELS = 52;
+/** Their photos as TIFF; a file is read whole. */
+const MOST_MEGABYTES = 400;
+
 /** Restores files, folders, globs or standard input; a failed one never stops the rest. */
 export const restore = defineVerb({
   name: 'restore',
@@ -91,7 +96,16 @@ export const restore = defineVerb({
       valueHint: 'n',
       description: 'Images in hand at once (default 1; more pays with workers)',
     },
-    'max-pixels': { type: 'string', valueHint: 'megapixels', description: 'Refuse larger images (default 50)' },
+    'max-pixels': {
+      type: 'string',
+      valueHint: 'megapixels',
+      description: `Refuse larger images (default ${MOST_MEGAPIXELS})`,
+    },
+    'max-bytes': {
+      type: 'string',
+      valueHint: 'megabytes',
+      description: `Refuse larger files (default ${MOST_MEGABYTES})`,
+    },
     force: { type: 'boolean', description: 'Replace what exists' },
   },
   examples: [
@@ -103,7 +117,8 @@ export const restore = defineVerb({
   ],
   async run({ args, words }) {
     if (words.length === 0) throw usageError('Name what to restore: files, folders, globs, or - for standard input.');
-    const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 });
+    const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 }) ?? MOST_MEGAPIXELS;
+    const megabytes = numberFlag('max-bytes', args['max-bytes'], { min: 0.0001, max: 2000 }) ?? MOST_MEGABYTES;
     const options = {
       task: args.task as RestoreOptions['task'],
       model: await chooseModel(args.model, args.task === 'auto' ? {} : { task: args.task as (typeof TASKS)[number] }),
@@ -111,7 +126,7 @@ export const restore = defineVerb({
       icc: args.icc as 'srgb',
       animated: args.animated as 'refuse',
       ...given('strength', numberFlag('strength', args.strength, { min: 0, max: 1 })),
-      ...(megapixels !== undefined && { limits: { pixels: Math.round(megapixels * 1e6) } }),
+      limits: { pixels: Math.round(megapixels * 1e6), bytes: Math.round(megabytes * 1e6) },
     };
     const encoding = {
       metadata: args.metadata as MetadataPolicy,
