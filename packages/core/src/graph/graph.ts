@@ -24,6 +24,8 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, Attribute>>;
+  /** Adds up over many values, or squares: needs float32 where the rest makes do with less. */
+  readonly wide?: true;
 }
 
 /** A tensor stored in the file. */
@@ -31,7 +33,7 @@ export interface Initialiser {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: readonly number[];
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: Float32Array | BigInt64Array | Uint16Array;
 }
 
 /** A parameter on its way into the graph: algebra on it is done in `data` before it becomes an initialiser. */
@@ -93,6 +95,7 @@ export interface Scope {
     inputs: readonly (Value | undefined)[],
     results: readonly { readonly type: ElementType; readonly shape: Shape }[],
     attributes?: Readonly<Record<string, Attribute>>,
+    wide?: boolean,
   ): readonly Value[];
   count(kind: Cost['kind'], macs: Dim): void;
   /** Throws GRAPH_INVALID naming this scope. */
@@ -163,7 +166,7 @@ export function createGraph(name: string, opset: number, source: ParameterSource
       constants.set(key, value);
       return value;
     },
-    node(op, operands, results, attributes = {}) {
+    node(op, operands, results, attributes = {}, wide = false) {
       const name = unique(path === '' ? op : `${path}/${op}`);
       const values = results.map((result, i) => ({ ...result, name: i === 0 ? name : unique(`${name}:${i}`) }));
       nodes.push({
@@ -172,6 +175,7 @@ export function createGraph(name: string, opset: number, source: ParameterSource
         inputs: operands.map((value) => value?.name ?? ''),
         outputs: values.map((value) => value.name),
         attributes,
+        ...(wide && { wide }),
       });
       return values;
     },

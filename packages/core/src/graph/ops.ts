@@ -11,7 +11,8 @@ const one = (
   type: ElementType,
   shape: Shape,
   attributes = {},
-) => s.node(op, inputs, [{ type, shape }], attributes)[0]!;
+  wide = false,
+) => s.node(op, inputs, [{ type, shape }], attributes, wide)[0]!;
 
 const unary = (op: string) => (s: Scope, x: Value) => one(s, op, [x], x.type, x.shape);
 export const relu = unary('Relu');
@@ -41,6 +42,9 @@ export const sub = binary('Sub');
 export const mul = binary('Mul');
 export const div = binary('Div');
 export const max = binary('Max');
+
+/** x², in float32 even where the rest is halved: its range is twice that of x. */
+export const square = (s: Scope, x: Value) => one(s, 'Mul', [x, x], x.type, x.shape, {}, true);
 
 /** `x` times a number. */
 export const scale = (s: Scope, x: Value, by: number) => mul(s, x, s.constant([by], []));
@@ -100,14 +104,14 @@ export function conv(s: Scope, x: Value, weight: Value, { bias, stride = 1, grou
   });
 }
 
-/** Batched matrix product over the last two axes. */
-export function matmul(s: Scope, a: Value, b: Value): Value {
+/** Batched matrix product over the last two axes; `wide` for sums over pixels, which have no bound. */
+export function matmul(s: Scope, a: Value, b: Value, { wide = false } = {}): Value {
   const [m, k] = a.shape.slice(-2);
   const [k2, n] = b.shape.slice(-2);
   if (a.shape.length < 2 || b.shape.length < 2 || !sameDim(k!, k2!))
     s.fail('MatMul inner sides differ', a.shape, b.shape);
   const batch = broadcast(s, 'MatMul', a.shape.slice(0, -2), b.shape.slice(0, -2));
-  return one(s, 'MatMul', [a, b], a.type, [...batch, m!, n!]);
+  return one(s, 'MatMul', [a, b], a.type, [...batch, m!, n!], {}, wide);
 }
 
 /** Reduces `axes` to 1. */
@@ -117,15 +121,16 @@ export function reduce(s: Scope, kind: 'Mean' | 'Sum' | 'SumSquare', x: Value, a
     s.fail(`Reduce${kind} over axes ${axes.join()}`, x.shape);
   const keep = { keepdims: { int: 1 } };
   // ReduceSum takes its axes as an input since opset 13, the others since 18.
+  const wide = kind !== 'Mean';
   return kind === 'Sum' || s.opset >= 18
-    ? one(s, `Reduce${kind}`, [x, s.constant(axes, [axes.length], 'int64')], x.type, shape, keep)
-    : one(s, `Reduce${kind}`, [x], x.type, shape, { ...keep, axes: { ints: axes } });
+    ? one(s, `Reduce${kind}`, [x, s.constant(axes, [axes.length], 'int64')], x.type, shape, keep, wide)
+    : one(s, `Reduce${kind}`, [x], x.type, shape, { ...keep, axes: { ints: axes } }, wide);
 }
 
 /** N C H W → N C 1 1. */
 export function globalAveragePool(s: Scope, x: Value): Value {
   const [n, c] = image(s, 'GlobalAveragePool', x);
-  return one(s, 'GlobalAveragePool', [x], x.type, [n, c, 1, 1]);
+  return one(s, 'GlobalAveragePool', [x], x.type, [n, c, 1, 1], {}, true);
 }
 
 /** Bilinear, half-pixel centres (align_corners = false), by a factor a power of two up or down. */

@@ -1,4 +1,5 @@
 import type { ParameterSource, Value } from '../graph/graph.ts';
+import { toHalf } from '../graph/half.ts';
 import { encodeOnnx } from '../graph/onnx.ts';
 import { formatDim } from '../graph/shape.ts';
 import { loadStateDict, type StateDict } from '../weights/state-dict.ts';
@@ -11,8 +12,10 @@ export interface EmitOptions extends BuildOptions {
   readonly model: ElfChoice;
   /** Every parameter of the network and nothing else, fitted by {@link loadStateDict}. */
   readonly weights: StateDict;
-  /** How the file stores weights; arithmetic is float32 either way. Default `float32`. */
+  /** How the file stores weights; arithmetic is not changed by it. Default `float32`. */
   readonly storage?: 'float32' | 'float16';
+  /** Arithmetic, for runtimes that have float16; inputs and outputs keep their types. Default `float32`. */
+  readonly precision?: 'float32' | 'float16';
 }
 
 /** A tensor at the graph's border; a side is a number or an expression in N, H and W. */
@@ -36,7 +39,7 @@ export interface EmittedElf {
  * Errors: WEIGHTS_MISMATCH (all missing, unexpected and mis-shaped keys in one), WEIGHTS_NOT_FINITE, OPTION_INVALID, GRAPH_INVALID.
  */
 export function emitElf(options: EmitOptions): EmittedElf {
-  const { storage = 'float32' } = options;
+  const { storage = 'float32', precision = 'float32' } = options;
   const config = configOf(options.model);
   const network = typeof options.model === 'string' ? options.model : 'this network';
   const weights = loadStateDict({ state: options.weights }, parametersOf(config), {
@@ -53,7 +56,7 @@ export function emitElf(options: EmitOptions): EmittedElf {
   });
   const metadata = { 'elfin.model': typeof options.model === 'string' ? options.model : 'custom' };
   return {
-    onnx: encodeOnnx(graph, { storage, metadata }),
+    onnx: encodeOnnx(precision === 'float16' ? toHalf(graph) : graph, { storage, metadata }),
     statistics: slots,
     inputs: graph.inputs.map(port),
     outputs: graph.outputs.map(port),

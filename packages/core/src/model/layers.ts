@@ -63,7 +63,7 @@ export function layerNorm(m: Module, x: Value): Normalised {
   const c = channels(x);
   // Centred before squaring: E[x²] − E[x]² would save a pass, and lose the digits of pixels whose channels nearly agree.
   const centred = op.sub(m, x, meanOverChannels(m, x));
-  const variance = meanOverChannels(m, op.mul(m, centred, centred)); // N 1 h w
+  const variance = meanOverChannels(m, op.square(m, centred)); // N 1 h w
   const unit = op.div(m, centred, op.sqrt(m, op.add(m, variance, m.constant([EPSILON], []))));
   return { unit, gain: m.parameter('body.weight', [c]), shift: m.parameter('body.bias', [c]) };
 }

@@ -114,10 +114,10 @@ export function createStatistics({
       const inCore = (x: Value) => (mask ? op.mul(s, x, mask) : x);
       const rows = (x: Value) => op.reshape(s, x, [n, heads, d, times(h, w)]);
       const [qCore, kCore] = [inCore(q), inCore(k)];
-      const gram = op.matmul(s, rows(qCore), op.transpose(s, rows(kCore), [0, 1, 3, 2]));
+      const gram = op.matmul(s, rows(qCore), op.transpose(s, rows(kCore), [0, 1, 3, 2]), { wide: true });
       const squares = (x: Value): Value => {
         if (!poolSquares) return op.reduce(s, 'SumSquare', rows(x), [3]);
-        const mean = op.globalAveragePool(s, op.mul(s, x, x));
+        const mean = op.globalAveragePool(s, op.square(s, x));
         return op.reshape(s, op.mul(s, mean, pixels(s, h, w)), [n, heads, d, 1]);
       };
       const [squareQ, squareK] = [squares(qCore), squares(kCore)];

@@ -19,13 +19,27 @@ const KEPT = 8;
  * Graphs out of models, the last few of them kept. Weights whose digest is not the one that the model is known by are
  * refused. Errors: MODEL_DIGEST_MISMATCH, WEIGHTS_CORRUPT, WEIGHTS_MISMATCH, WEIGHTS_NOT_FINITE, OPTION_INVALID.
  */
-export function createEmitter(): (model: ModelRef, options: SessionOptions, target: Target) => Promise<Uint8Array> {
+export function createEmitter(): (
+  model: ModelRef,
+  options: SessionOptions,
+  target: Target,
+  precision?: 'float32' | 'float16',
+) => Promise<Uint8Array> {
   const kept = new Map<string, Uint8Array>();
-  return async (model, options, target) => {
+  return async (model, options, target, precision = 'float32') => {
     const { io, statistics, quadrants, shape } = options;
-    const key = JSON.stringify([model.digest, model.manifest.preset, target, io, statistics, quadrants, shape]);
+    const key = JSON.stringify([
+      model.digest,
+      model.manifest.preset,
+      target,
+      precision,
+      io,
+      statistics,
+      quadrants,
+      shape,
+    ]);
     const found = kept.get(key);
-    const onnx = found ?? (await emit(model, options, target));
+    const onnx = found ?? (await emit(model, options, target, precision));
     kept.delete(key);
     kept.set(key, onnx);
     if (kept.size > KEPT) kept.delete(kept.keys().next().value!);
@@ -33,7 +47,12 @@ export function createEmitter(): (model: ModelRef, options: SessionOptions, targ
   };
 }
 
-async function emit(model: ModelRef, options: SessionOptions, target: Target): Promise<Uint8Array> {
+async function emit(
+  model: ModelRef,
+  options: SessionOptions,
+  target: Target,
+  precision: 'float32' | 'float16',
+): Promise<Uint8Array> {
   const bytes = await model.bytes();
   const digest = await sha256(bytes);
   if (digest !== model.digest) {
@@ -52,5 +71,5 @@ async function emit(model: ModelRef, options: SessionOptions, target: Target): P
     where: model.name,
     network: preset,
   });
-  return emitElf({ ...options, model: preset, weights, target }).onnx;
+  return emitElf({ ...options, model: preset, weights, target, precision }).onnx;
 }

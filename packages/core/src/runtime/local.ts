@@ -15,6 +15,8 @@ export interface Candidate {
   readonly threads: number;
   /** What the graph is laid out for. */
   readonly target: Target;
+  /** Arithmetic of the graph; `float32` by default. */
+  readonly precision?: 'float16';
   readonly options: InferenceSession.SessionOptions;
   /** Run once on zeros before it is trusted: a driver may load a graph and then fail, or give NaN. */
   readonly probe: boolean;
@@ -55,9 +57,10 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
 
   async function load(model: ModelRef, options: SessionOptions): Promise<Opened> {
     const { implementation, candidates, declined } = await survey();
-    for (const { provider, threads, target, options: session, probe } of candidates) {
-      if (failed.has(provider)) continue;
-      const onnx = await emit(model, options, target);
+    for (const { provider, threads, target, precision, options: session, probe } of candidates) {
+      const name = precision === 'float16' ? `${provider} float16` : provider;
+      if (failed.has(name)) continue;
+      const onnx = await emit(model, options, target, precision);
       let loaded: Loaded | undefined;
       try {
         loaded = await engine.load(onnx, session);
@@ -65,13 +68,19 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
         return {
           engine,
           loaded,
-          backend: { provider, threads, implementation, declined: [...declined, ...failures()] },
+          backend: {
+            provider,
+            threads,
+            implementation,
+            declined: [...declined, ...failures()],
+            ...(precision && { precision }),
+          },
         };
       } catch (error) {
         if (loaded) await engine.unload(loaded.handle).catch(() => {});
         // Without a trial the candidate is the one that always works: what failed is the graph or the memory.
         if (!probe) throw error;
-        failed.set(provider, error instanceof Error ? error.message : String(error));
+        failed.set(name, error instanceof Error ? error.message : String(error));
       }
     }
     const reasons = [...declined, ...failures()].map(({ provider, reason }) => `${provider}: ${reason}`);

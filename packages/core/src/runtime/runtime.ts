@@ -30,6 +30,8 @@ export interface Backend {
   /** ONNX Runtime's provider name: `cpu`, `cuda`, `webgpu`, `wasm`, … or `remote`. */
   readonly provider: string;
   readonly threads: number;
+  /** Where it computes in less than float32. */
+  readonly precision?: 'float16';
   /** Each better provider that was not taken, with the reason in one line. */
   readonly declined: readonly { readonly provider: string; readonly reason: string }[];
   /** The implementation and its version, for example `onnxruntime-node 1.30.0`. */

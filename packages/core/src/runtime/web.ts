@@ -38,15 +38,18 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
     throw new ElfinError('OPTION_INVALID', `threads must be a whole number from 1 to 1024, not ${threads}.`);
   }
-  let gpu: Promise<string | undefined> | undefined;
+  let gpu: Promise<string | Gpu> | undefined;
   let loading: Promise<Ort> | undefined;
-  const noGpu = () =>
-    (gpu ??= device === 'wasm' || avoid !== undefined ? Promise.resolve(avoid ?? 'wasm was asked for') : whyNoWebGpu());
+  const findGpu = () =>
+    (gpu ??=
+      device === 'wasm' || avoid !== undefined ? Promise.resolve(avoid ?? 'wasm was asked for') : lookForWebGpu());
   const load = () => {
-    loading ??= (options.ort ?? (async () => importOrtWeb(!(await noGpu()), assets)))().catch((error) => {
-      loading = undefined;
-      throw error;
-    });
+    loading ??= (options.ort ?? (async () => importOrtWeb(typeof (await findGpu()) !== 'string', assets)))().catch(
+      (error) => {
+        loading = undefined;
+        throw error;
+      },
+    );
     return loading;
   };
   let survey: ReturnType<typeof surveyWeb> | undefined;
@@ -55,24 +58,26 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
     engine: createOrtEngine(load),
     survey: () =>
       (survey ??= (async () =>
-        surveyWeb(await load(), device, await noGpu(), configure(await load(), threads, assets)))()),
+        surveyWeb(await load(), device, await findGpu(), configure(await load(), threads, assets)))()),
   });
 }
 
 async function surveyWeb(
   ort: Ort,
   device: 'auto' | 'webgpu' | 'wasm',
-  noGpu: string | undefined,
+  gpu: string | Gpu,
   { threads, reason }: { threads: number; reason?: string },
 ): Promise<{ implementation: string; candidates: Candidate[]; declined: { provider: string; reason: string }[] }> {
   const declined: { provider: string; reason: string }[] = [];
   const candidates: Candidate[] = [];
   const options: InferenceSession.SessionOptions = { graphOptimizationLevel: 'all', logSeverityLevel: 4 };
   if (device !== 'wasm') {
-    if (noGpu) declined.push({ provider: 'webgpu', reason: noGpu });
+    if (typeof gpu === 'string') declined.push({ provider: 'webgpu', reason: gpu });
     else {
       const session = { ...options, executionProviders: ['webgpu'] };
-      candidates.push({ provider: 'webgpu', threads, target: 'webgpu', probe: true, options: session });
+      const candidate: Candidate = { provider: 'webgpu', threads, target: 'webgpu', probe: true, options: session };
+      if (gpu.half) candidates.push({ ...candidate, precision: 'float16' });
+      candidates.push(candidate);
     }
   }
   if (device !== 'webgpu') {
@@ -134,9 +139,18 @@ async function importOrtWeb(webgpu: boolean, assets: string | undefined): Promis
   }
 }
 
-async function whyNoWebGpu(): Promise<string | undefined> {
-  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<unknown> } } | undefined)?.gpu;
+interface Gpu {
+  /** It computes in float16. */
+  readonly half: boolean;
+}
+
+/** What the browser's adapter can do, or why there is none. */
+async function lookForWebGpu(): Promise<string | Gpu> {
+  interface Adapter {
+    readonly features: ReadonlySet<string>;
+  }
+  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } } | undefined)?.gpu;
   if (!gpu) return 'this browser or runtime has no WebGPU';
   const adapter = await gpu.requestAdapter().catch(() => null);
-  return adapter ? undefined : 'WebGPU found no adapter';
+  return adapter ? { half: adapter.features.has('shader-f16') } : 'WebGPU found no adapter';
 }
