@@ -184,6 +184,15 @@ describe('models', () => {
     expect(JSON.parse(stdout.toString())).toMatchObject({ opset: 17, inputs: [{ name: 'image', type: 'uint8' }] });
   });
 
+  test('inspect: a preset, and a bundled model by its name', async () => {
+    const preset = (await elfin(['inspect', 'elf'])).stdout.toString();
+    expect(preset).toMatch(/parameters +1,536,785 in 632 keys/);
+    expect(preset).toMatch(/MACs @ 256² +16\.53 G convolution \+ 0\.93 G attention/);
+    expect(preset).toMatch(/^Softmax +23$/m);
+    const model = await elfin(['inspect', 'lowlight-lw', '--json']);
+    expect(JSON.parse(model.stdout.toString())).toMatchObject({ manifest: { task: 'lowlight' }, preset: 'elf-lw' });
+  });
+
   test('an exported graph restores as its weights do, whole and in local tiles; it cannot be tiled otherwise', async () => {
     const onnx = join(folder, 'derain.onnx');
     expect((await elfin(['export', '-o', onnx])).code).toBe(0);

@@ -70,7 +70,7 @@ function modelText({ name, digest, manifest }: Awaited<ReturnType<typeof openMod
 }
 
 function networkText(preset: PresetName, network: ElfDescription): string {
-  const { config, stored, parameters, convolutionMacs, attentionMacs, statisticsLength } = network;
+  const { config, stored, parameters, convolutionMacs, attentionMacs, statisticsLength, operators } = network;
   const blocks = network.blocks.map(({ block, parameters: count, convolutionMacs: conv, attentionMacs: attention }) => [
     block,
     grouped(count),
@@ -83,6 +83,8 @@ function networkText(preset: PresetName, network: ElfDescription): string {
     `MACs @ 256²   ${giga(convolutionMacs)} G convolution + ${giga(attentionMacs)} G attention\n`,
     `statistics    ${grouped(statisticsLength)} floats, ${grouped(statisticsLength * 4)} bytes an image\n\n`,
     table([['block', 'parameters', 'conv GMACs', 'attention GMACs'], ...blocks]),
+    '\n',
+    operatorTable(operators),
   ].join('');
 }
 
@@ -97,6 +99,10 @@ function onnxText(path: string, { bytes, opset, operators, inputs, outputs, meta
       ...ports.map(([way, { name, type, shape }]) => [way, name, type, `[${shape.join(', ')}]`]),
     ]),
     '\n',
-    table([['operator', 'count'], ...Object.entries(operators)]),
+    operatorTable(operators),
   ].join('');
+}
+
+function operatorTable(operators: Readonly<Record<string, number>>): string {
+  return table([['operator', 'count'], ...Object.entries(operators)]);
 }

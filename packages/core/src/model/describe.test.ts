@@ -15,6 +15,15 @@ describe.each(PRESETS)('%s', (preset) => {
     expect(elf.blocks.map(({ block }) => block)).toContain('dsnet.orsnet');
   });
 
+  test('operators: what the paper counts is there', () => {
+    const { blocks } = CONFIGS[preset];
+    // Two ORBs and two lone blocks, and the MAM's own attention; a softmax each.
+    expect(elf.operators.Softmax).toBe(2 * blocks + 3);
+    expect(elf.operators.DepthToSpace).toBe(1);
+    const counts = Object.values(elf.operators);
+    expect(counts).toEqual(counts.toSorted((a, b) => b - a));
+  });
+
   test('statistics lie one after another, 41 channel attentions and an attention a transformer block', () => {
     let offset = 0;
     for (const slot of elf.statistics) {

@@ -26,6 +26,8 @@ export interface ElfDescription {
   readonly convolutionMacs: number;
   readonly attentionMacs: number;
   readonly blocks: readonly BlockCost[];
+  /** Nodes by ONNX operator, most frequent first, as the network is written down; targets rearrange them. */
+  readonly operators: Readonly<Record<string, number>>;
   /** Layout of the `statistics` and `sums` vectors, and their length. */
   readonly statistics: readonly StatisticSlot[];
   readonly statisticsLength: number;
@@ -61,9 +63,16 @@ export function describeElf(model: ElfChoice): ElfDescription {
     convolutionMacs: total('convolutionMacs'),
     attentionMacs: total('attentionMacs'),
     blocks: rows,
+    operators: tally(graph.nodes.map(({ op }) => op)),
     statistics: slots,
     statisticsLength: slots.reduce((sum, { length }) => sum + length, 0),
   };
+}
+
+function tally(names: readonly string[]): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return Object.fromEntries([...counts].sort(([, a], [, b]) => b - a));
 }
 
 /** Every key of a checkpoint with its shape. */
