@@ -44,8 +44,18 @@ def conv3(cin: int, cout: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
 
 
-def conv1(cin: int, cout: int) -> nn.Conv2d:
-    return nn.Conv2d(cin, cout, 1, bias=False)
+class PointConv(nn.Conv2d):
+    """A 1×1 convolution."""
+
+    def __init__(self, cin: int, cout: int, bias: bool = False):
+        super().__init__(cin, cout, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.pointwise(x, self.weight, self.bias)
+
+
+def conv1(cin: int, cout: int) -> PointConv:
+    return PointConv(cin, cout)
 
 
 class DepthwiseConv(nn.Conv2d):
@@ -98,7 +108,7 @@ class DSC(nn.Module):
     def __init__(self, cin: int, cout: int):
         super().__init__()
         self.depth_conv = DepthwiseConv(cin, bias=True)
-        self.point_conv = nn.Conv2d(cin, cout, 1)
+        self.point_conv = PointConv(cin, cout, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.point_conv(self.depth_conv(x))

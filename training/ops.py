@@ -52,6 +52,20 @@ class _Depthwise(torch.autograd.Function):
         return dx, dw, db if ctx.has_bias else None, None
 
 
+class _Pointwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x, weight = x.contiguous(), weight.contiguous()
+        ctx.save_for_backward(x, weight)
+        ctx.has_bias = bias is not None
+        return kernels().pointwise(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        dx, dw, db = kernels().pointwise_back(grad.contiguous(), *ctx.saved_tensors, ctx.has_bias)
+        return dx, dw, db if ctx.has_bias else None
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, qkv: Tensor, residual: Tensor, temperature: Tensor, project: Tensor) -> Tensor:
@@ -73,6 +87,17 @@ def nhwc(x: Tensor) -> Tensor:
 
 def nchw(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """1×1 convolution."""
+    if by_kernel(x):
+        n, c, h, w = x.shape
+        if torch.is_autocast_enabled("cpu"):
+            x = x.to(torch.get_autocast_dtype("cpu"))
+        y = _Pointwise.apply(nhwc(x).reshape(n * h * w, c), weight, bias)
+        return nchw(y.view(n, h, w, weight.shape[0]))
+    return F.conv2d(x, weight, bias)
 
 
 def depthwise3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
