@@ -1,6 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { createNodeRuntime, createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
 import { createModels } from '@elfin/models/node';
@@ -14,29 +11,15 @@ import {
 } from '@elfin/plugins';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ElfinWorker, startElfinWorker } from '../helpers/elfin-worker.ts';
 
 const TOKEN = 'a-token-of-this-test';
-let child: ReturnType<typeof spawn>;
-let url: string;
+let worker: ElfinWorker;
 
 beforeAll(async () => {
-  const main = new URL('../../packages/cli/src/main.ts', import.meta.url).pathname;
-  child = spawn(
-    process.execPath,
-    ['--conditions=@elfin/source', main, 'worker', '--port', '0', '--json', '--device', 'cpu'],
-    {
-      env: { ...process.env, ELFIN_WORKER_TOKEN: TOKEN },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
-  url = (JSON.parse(line) as { url: string }).url;
+  worker = await startElfinWorker(TOKEN);
 });
-afterAll(async () => {
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  await gone;
-});
+afterAll(() => worker.stop());
 
 const photo = () => {
   const create = {
@@ -76,7 +59,7 @@ async function restoreBy(restorer: UploadRestorer, bytes: Uint8Array) {
 describe('uploads', () => {
   it('are restored by a worker as in this process', async () => {
     const [codec, models, bytes] = [await loadSharpCodec(), createModels(), await photo()];
-    const { endpoints } = createRemoteRuntime({ endpoints: [{ url, token: TOKEN }] });
+    const { endpoints } = createRemoteRuntime({ endpoints: [{ url: worker.url, token: TOKEN }] });
     const far = await restoreBy(createRemoteUploadRestorer({ endpoints, models, codec }), bytes);
     expect(far.outcome).toMatchObject({ status: 'restored', report: { by: 'worker' } });
     await using restorer = createRestorer({ models, codec, runtime: createNodeRuntime({ device: 'cpu' }) });
@@ -91,7 +74,7 @@ describe('uploads', () => {
 
   it('that are no image go to quarantine, as the worker says', async () => {
     const [codec, models] = [await loadSharpCodec(), createModels()];
-    const { endpoints } = createRemoteRuntime({ endpoints: [{ url, token: TOKEN }] });
+    const { endpoints } = createRemoteRuntime({ endpoints: [{ url: worker.url, token: TOKEN }] });
     const { outcome } = await restoreBy(
       createRemoteUploadRestorer({ endpoints, models, codec }),
       Buffer.from('no image at all'),

@@ -16,7 +16,8 @@ export interface CliOptions {
   readonly interruptAfterMs?: number;
 }
 
-const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+/** The command line's sources. */
+export const MAIN = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 /** Runs `elfin` as a process of its own, from the sources. */
 export function elfin(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {

@@ -7,11 +7,13 @@ interface Entry {
   readonly type: string;
   readonly metadata: Record<string, string>;
   readonly etag: string;
+  readonly tags: URLSearchParams;
+  readonly storageClass: string | undefined;
 }
 
 /**
  * The part of S3 that a store needs, on loopback: objects with metadata, `If-Match`, `If-None-Match: *`, ranges, and
- * ListObjectsV2 in pages of two. Signatures are required but not checked; real servers are tried in `test/services`.
+ * tags, storage classes, ListObjectsV2 in pages of two. Signatures are required but not checked; real servers are tried in `test/services`.
  */
 export async function startS3(options: { readonly fault?: (method: string, path: string) => number | undefined } = {}) {
   const objects = new Map<string, Entry>();
@@ -41,7 +43,14 @@ export async function startS3(options: { readonly fault?: (method: string, path:
       const metadata = Object.fromEntries(
         Object.entries(request.headers).filter(([name]) => name.startsWith('x-amz-meta-')),
       ) as Record<string, string>;
-      objects.set(key, { bytes, etag, metadata, type: request.headers['content-type'] ?? '' });
+      objects.set(key, {
+        bytes,
+        etag,
+        metadata,
+        type: request.headers['content-type'] ?? '',
+        tags: new URLSearchParams(request.headers['x-amz-tagging'] as string | undefined),
+        storageClass: request.headers['x-amz-storage-class'] as string | undefined,
+      });
       return response.writeHead(200, { etag }).end();
     }
     if (method === 'DELETE') {
@@ -51,19 +60,25 @@ export async function startS3(options: { readonly fault?: (method: string, path:
     }
     if (key === '' && url.searchParams.get('list-type') === '2') {
       const prefix = url.searchParams.get('prefix') ?? '';
-      const after = url.searchParams.get('continuation-token') ?? '';
+      const after = url.searchParams.get('continuation-token') ?? url.searchParams.get('start-after') ?? '';
       const keys = [...objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort();
       const page = keys.slice(0, 2);
+      const encoded = url.searchParams.get('encoding-type') === 'url';
       const encodeEntities = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
       const contents = page.map((name) => {
         const entry = objects.get(name) as Entry;
-        return `<Contents><Key>${encodeEntities(name)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${entry.etag.replaceAll('"', '&quot;')}</ETag><Size>${entry.bytes.length}</Size></Contents>`;
+        return `<Contents><Key>${encoded ? encodeURIComponent(name) : encodeEntities(name)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${entry.etag.replaceAll('"', '&quot;')}</ETag><Size>${entry.bytes.length}</Size></Contents>`;
       });
       const next =
         keys.length > 2 ? `<NextContinuationToken>${encodeEntities(page[1] ?? '')}</NextContinuationToken>` : '';
-      return response.end(`<ListBucketResult>${contents.join('')}${next}</ListBucketResult>`);
+      const facts = `${encoded ? '<EncodingType>url</EncodingType>' : ''}<IsTruncated>${keys.length > 2}</IsTruncated>`;
+      return response.end(`<ListBucketResult>${facts}${contents.join('')}${next}</ListBucketResult>`);
     }
     if (!present) return answer(404, 'NoSuchKey');
+    if (url.searchParams.has('tagging')) {
+      const tags = [...present.tags].map(([name, value]) => `<Tag><Key>${name}</Key><Value>${value}</Value></Tag>`);
+      return response.end(`<Tagging><TagSet>${tags.join('')}</TagSet></Tagging>`);
+    }
     if (match && present.etag !== match) return answer(412, 'PreconditionFailed');
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const bytes = range
@@ -76,6 +91,7 @@ export async function startS3(options: { readonly fault?: (method: string, path:
       ...(range
         ? { 'content-range': `bytes ${range[1]}-${Number(range[1]) + bytes.length - 1}/${present.bytes.length}` }
         : {}),
+      ...(present.storageClass && { 'x-amz-storage-class': present.storageClass }),
       ...present.metadata,
     });
     response.end(method === 'HEAD' ? undefined : bytes);

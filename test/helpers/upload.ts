@@ -56,9 +56,14 @@ export async function upload(
   };
 }
 
-/** What an object holds, as text. */
-export async function contentOf(store: ObjectStore, key: string): Promise<string | undefined> {
+/** What an object holds. Throws where nothing is. */
+export async function bytesAt(store: ObjectStore, key: string): Promise<Buffer> {
   const found = await store.get(key);
-  if (found === undefined || found === 'changed') return undefined;
-  return new Response(found.body as ReadableStream<Uint8Array<ArrayBuffer>>).text();
+  if (found === undefined || found === 'changed') throw new Error(`There is no "${key}".`);
+  return Buffer.from(await new Response(found.body as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
+}
+
+/** What an object holds, as text; undefined where nothing is. */
+export async function contentOf(store: ObjectStore, key: string): Promise<string | undefined> {
+  return (await store.head(key)) && (await bytesAt(store, key)).toString();
 }

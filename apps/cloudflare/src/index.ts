@@ -17,7 +17,7 @@ import {
   readConfig,
 } from '@elfin/edge';
 import { createDurableStore, StoreObject } from '@elfin/edge/workerd';
-import { codec, models, restorer } from './platform.ts';
+import { codec, models, RESTORE_PIXELS, restorer } from './platform.ts';
 
 export { StoreObject };
 
@@ -33,8 +33,6 @@ export interface Env {
 
 /** Largest image that is decoded here at all: memory is 128 MB, with the network's share already taken. */
 const LOCAL_PIXELS = 3_000_000;
-/** Largest image restored here, measured: one tile, some seconds of one core. bench/README.md. */
-const RESTORE_PIXELS = 65_536;
 
 const isBucket = (value: unknown): value is R2Bucket =>
   typeof value === 'object' && value !== null && 'createMultipartUpload' in value;

@@ -30,3 +30,6 @@ export const models: Models = {
 
 /** The network in this isolate, set up when the first small image needs it. */
 export const restorer = createRestorer({ models, runtime: createWorkerdRuntime({ wasm: ort }), codec });
+
+/** Largest image restored in an isolate, measured: one tile, some seconds of one core. bench/README.md. */
+export const RESTORE_PIXELS = 65_536;

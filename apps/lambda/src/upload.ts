@@ -1,14 +1,15 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/core';
 import { createNodeRuntime, createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
 import { createModels } from '@elfin/models/node';
-import { createTrigger, createUploadRestorer, createWebhookNotifier, type RuleInput } from '@elfin/plugins';
+import { createTrigger, createUploadRestorer, notifierFor, rulesFromJson } from '@elfin/plugins';
 import { createLambdaHandler } from '@elfin/plugins/lambda';
 import { createS3Storage } from '@elfin/plugins/s3';
 
 // Everything here happens once a sandbox; a configuration that is not valid fails its start, where Lambda shows it.
-const { ELFIN_RULES, ELFIN_NOTIFY_URL: url, ELFIN_NOTIFY_SECRET: secret, ELFIN_MEMORY_MB = '512' } = process.env;
+const { ELFIN_RULES, ELFIN_NOTIFY_URL, ELFIN_NOTIFY_SECRET, ELFIN_MEMORY_MB = '512' } = process.env;
+const notify = notifierFor(ELFIN_NOTIFY_URL, ELFIN_NOTIFY_SECRET);
 
 const models = createModels();
 const codec = createSharpCodec();
@@ -25,22 +26,12 @@ function storage(bucket: string): ObjectStore {
 }
 
 const trigger = createTrigger({
-  rules: readRules(ELFIN_RULES),
+  rules: rulesFromJson(ELFIN_RULES, 'ELFIN_RULES'),
   // Which buckets may be used is the role's to say.
   storage,
   restorer: createUploadRestorer({ restorer, codec, models }),
   memory: Number(ELFIN_MEMORY_MB) * 1024 * 1024,
-  ...(url && secret && { notify: createWebhookNotifier({ url, secret }) }),
+  ...(notify && { notify }),
 });
 
 export const handler = createLambdaHandler(trigger);
-
-function readRules(text: string | undefined): RuleInput[] {
-  try {
-    return JSON.parse(text ?? '') as RuleInput[];
-  } catch (cause) {
-    throw new ElfinError('CONFIG_INVALID', 'ELFIN_RULES must be a JSON array of rules; see docs/plugins.md.', {
-      cause,
-    });
-  }
-}

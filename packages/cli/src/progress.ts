@@ -2,6 +2,8 @@ import { Presets, SingleBar } from 'cli-progress';
 
 /** One line of progress on standard error: a bar on a terminal, nothing elsewhere (logs are for results). */
 export interface ProgressLine {
+  /** Whether anybody sees it. */
+  readonly shown: boolean;
   /** `done` of `total` steps of a phase of one file. */
   update(state: {
     readonly label: string;
@@ -14,7 +16,7 @@ export interface ProgressLine {
 
 /** A bar where somebody looks at it, silence in pipes, under `--json` and in CI. */
 export function createProgress({ enabled }: { enabled: boolean }): ProgressLine {
-  if (!enabled || !process.stderr.isTTY) return { update() {}, stop() {} };
+  if (!enabled || !process.stderr.isTTY) return { shown: false, update() {}, stop() {} };
   const bar = new SingleBar(
     {
       format: '{label}  {bar} {percentage}%  {phase}  {duration_formatted}',
@@ -27,6 +29,7 @@ export function createProgress({ enabled }: { enabled: boolean }): ProgressLine 
   );
   let started = false;
   return {
+    shown: true,
     update({ label, phase, done, total }) {
       if (!started) {
         bar.start(total, done, { label, phase });

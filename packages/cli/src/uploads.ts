@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { S3Client } from '@aws-sdk/client-s3';
 import { createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
-import { createUploadRestorer, parseRules, type RuleInput, type UploadRestorer } from '@elfin/plugins';
+import { createUploadRestorer, parseRules, type RuleInput, type Storage, type UploadRestorer } from '@elfin/plugins';
 import { createS3Storage } from '@elfin/plugins/s3';
 import type { Device } from './device.ts';
 import { usageError } from './failure.ts';
@@ -42,7 +42,12 @@ export function s3Client(endpoint: string | undefined): S3Client {
   });
 }
 
-export const bucketStorage = (client: S3Client, bucket: string) => createS3Storage({ client, bucket });
+/** The stores of a bucket and of those that rules write to; no other bucket is touched. */
+export function bucketStorage(client: S3Client, bucket: string, rules: readonly RuleInput[]): Storage {
+  const names = [bucket, ...rules.flatMap(({ destinationBucket }) => destinationBucket ?? [])];
+  const stores = new Map(names.map((name) => [name, createS3Storage({ client, bucket: name })]));
+  return (name) => stores.get(name);
+}
 
 /** Rules out of a file, or one rule out of --task and the prefix. Errors: OPTION_INVALID, CONFIG_INVALID, INPUT_UNREADABLE. */
 export async function rulesFrom(

@@ -8,6 +8,8 @@ export interface ObjectHead {
   readonly modified?: number;
   /** Where the bucket keeps versions. */
   readonly versionId?: string;
+  /** Where it is another than the store's standard. */
+  readonly storageClass?: string;
 }
 
 export interface ObjectBody extends ObjectHead {
@@ -34,6 +36,9 @@ export interface PutOptions {
   readonly ifMatch?: string;
   readonly type?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Only with a store that has {@link ObjectStore.tags}. */
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly storageClass?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -52,6 +57,8 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array | ReadableStream<Uint8Array>, options?: PutOptions): Promise<PutResult>;
   /** False where `ifMatch` does not hold; deleting what is not there succeeds. */
   delete(key: string, options?: { readonly ifMatch?: string }): Promise<boolean>;
+  /** The object's tags, by name; empty where it has none or is not there. Absent: the store knows no tags. */
+  tags?(key: string, options?: HeadOptions): Promise<Readonly<Record<string, string>>>;
   list(
     prefix: string,
     cursor?: string,

@@ -1,5 +1,6 @@
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
 import { CONTENT_TYPES } from './format.ts';
+import { type Belongings, belongingsOfResult } from './keep.ts';
 import { markedMetadata, RESTORED_MARK, SEQUENCER_MARK } from './marks.ts';
 import type { Plan } from './plan.ts';
 import { pause } from './retry.ts';
@@ -8,17 +9,23 @@ import { readAll } from './storage/storage.ts';
 
 const ATTEMPTS = 8;
 
+/** A result at hand. */
+export interface MadeResult {
+  readonly bytes: Uint8Array;
+  readonly belongings: Belongings;
+}
+
 /**
  * Writes the stable copy of a result by compare-and-swap, only while the source is still the one that it was made of: a
  * late event never puts an older result over a newer one. Does nothing where the alias is up to date.
  *
- * @param made The result's bytes where they are at hand; they are read from the store otherwise.
+ * @param result The result where it is at hand; it is read from the store otherwise.
  * @throws OUTPUT_EXISTS where something that is not elfin's lies there, STORE_FAILED after lost races.
  */
-export async function writeAlias(plan: Plan, made: Uint8Array | undefined, signal: AbortSignal): Promise<void> {
+export async function writeAlias(plan: Plan, result: MadeResult | undefined, signal: AbortSignal): Promise<void> {
   const { alias: key, target, source, event, etag, digest } = plan;
   if (key === undefined) return;
-  let bytes = made;
+  let made = result;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const there = await target.store.head(key, { signal });
     if (there?.metadata[RESTORED_MARK] === digest) return;
@@ -30,11 +37,13 @@ export async function writeAlias(plan: Plan, made: Uint8Array | undefined, signa
     if (newer !== undefined && event.sequencer !== undefined && compareSequencers(newer, event.sequencer) > 0) return;
     if ((await source.head(event.key, { signal }))?.etag !== etag) return;
 
-    bytes ??= await readResult(target.store, target.key, signal);
-    const written = await target.store.put(key, bytes, {
+    made ??= await readResult(plan, signal);
+    const { metadata, ...others } = made.belongings;
+    const written = await target.store.put(key, made.bytes, {
+      ...others,
       ...(there ? { ifMatch: there.etag } : { ifAbsent: true }),
       type: CONTENT_TYPES[plan.options.format],
-      metadata: markedMetadata({}, { digest, etag, sequencer: event.sequencer }),
+      metadata: markedMetadata(metadata, { digest, etag, sequencer: event.sequencer }),
       signal,
     });
     if (typeof written !== 'string') return;
@@ -43,7 +52,8 @@ export async function writeAlias(plan: Plan, made: Uint8Array | undefined, signa
   throw new ElfinError('STORE_FAILED', `Alias "${key}" is being written by others again and again; try later.`);
 }
 
-async function readResult(store: ObjectStore, key: string, signal: AbortSignal): Promise<Uint8Array> {
+async function readResult({ rule, target }: Plan, signal: AbortSignal): Promise<MadeResult> {
+  const { store, key } = target;
   const found = await store.get(key, { signal });
   if (found === undefined || found === 'changed') {
     throw new ElfinError(
@@ -51,5 +61,6 @@ async function readResult(store: ObjectStore, key: string, signal: AbortSignal):
       `The result "${key}" was there and is not any more; the event is worked on again.`,
     );
   }
-  return readAll(found, Number.MAX_SAFE_INTEGER, `"${key}"`);
+  const bytes = await readAll(found, Number.MAX_SAFE_INTEGER, `"${key}"`);
+  return { bytes, belongings: await belongingsOfResult(rule, { store, key, head: found }, signal) };
 }

@@ -1,5 +1,6 @@
 import {
   type Codec,
+  ElfinError,
   isElfinError,
   type Metadata,
   type MetadataPolicy,
@@ -35,13 +36,16 @@ export interface CoreRestorerOptions {
   readonly codec: Codec;
   /** The ones that the restorer restores with: their digests are part of each result's name. */
   readonly models: Models;
+  /** Most pixels of an image that is restored here, where memory or time is short. Default: no limit but the codec's own. */
+  readonly maxPixels?: number;
 }
 
 /**
  * Core's restorer as a trigger wants it: encoded bytes in, encoded bytes out. An `auto` result is named after every model
- * that might have made it.
+ * that might have made it. Errors of `restoreBytes`: the restorer's; RUNTIME_UNAVAILABLE above `maxPixels`.
  */
-export function createUploadRestorer({ restorer, codec, models }: CoreRestorerOptions): UploadRestorer {
+export function createUploadRestorer(options: CoreRestorerOptions): UploadRestorer {
+  const { restorer, codec, models, maxPixels = Number.POSITIVE_INFINITY } = options;
   return {
     codec: { name: codec.name, version: codec.version },
     async models({ restore, model = 'lw' }) {
@@ -50,9 +54,17 @@ export function createUploadRestorer({ restorer, codec, models }: CoreRestorerOp
       const refs = await Promise.all(TASKS.map((task) => models.resolve(task, model).catch(ignoreUnknown)));
       return refs.flatMap((ref) => (ref ? [ref.digest] : []));
     },
-    async restoreBytes(bytes, options, { signal }) {
-      const { restore: task, model = 'lw', strength = 1, format, quality, metadata: policy = 'none' } = options;
+    async restoreBytes(bytes, wanted, { signal }) {
+      const { restore: task, model = 'lw', strength = 1, format, quality, metadata: policy = 'none' } = wanted;
       const lossy = quality === undefined ? {} : { quality };
+      if (maxPixels < Number.POSITIVE_INFINITY) {
+        // The header alone is read: the image is not worth its memory here.
+        const { width, height } = await codec.probe(bytes);
+        if (width * height > maxPixels) {
+          const message = `The image is ${width} × ${height}, more than the ${maxPixels} pixels that are restored here; have workers restore it.`;
+          throw new ElfinError('RUNTIME_UNAVAILABLE', message, { data: { width, height, maxPixels } });
+        }
+      }
       const encode = async (image: Parameters<Codec['encode']>[0], metadata: Metadata, report?: object) => {
         const encoded = await codec.encode(image, { format, metadata, policy, ...lossy });
         return { bytes: encoded, ...(report && { report: { ...report } }) } satisfies RestoredBytes;

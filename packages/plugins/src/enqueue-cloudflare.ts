@@ -18,13 +18,12 @@ const PER_POST = 100;
 /** Hands a backfill to a Cloudflare Queue over its HTTP API, as R2's own notifications. */
 export const enqueueToCloudflareQueue =
   (options: CloudflareQueueOptions): BackfillSink =>
-  async (events, signal) => {
+  async (events, { signal, onOutcome }) => {
     const endpoint = options.endpoint ?? 'https://api.cloudflare.com/client/v4';
     const url = `${endpoint}/accounts/${options.accountId}/queues/${options.queueId}/messages/batch`;
     for (let start = 0; start < events.length; start += PER_POST) {
-      const messages = events
-        .slice(start, start + PER_POST)
-        .map((event) => ({ body: asR2Notification(event), content_type: 'json' }));
+      const part = events.slice(start, start + PER_POST);
+      const messages = part.map((event) => ({ body: asR2Notification(event), content_type: 'json' }));
       const answer = await (options.fetch ?? fetch)(url, {
         method: 'POST',
         headers: { authorization: `Bearer ${options.token}`, 'content-type': 'application/json' },
@@ -34,14 +33,16 @@ export const enqueueToCloudflareQueue =
         throw new ElfinError('NETWORK_FAILED', 'The Cloudflare Queue could not be reached; resume later.', { cause });
       });
       await answer.body?.cancel();
-      if (answer.ok) continue;
+      if (answer.ok) {
+        for (const index of part.keys()) onOutcome(start + index, { status: 'enqueued' });
+        continue;
+      }
       const code = answer.status === 401 || answer.status === 403 ? 'INPUT_UNREADABLE' : 'NETWORK_FAILED';
       throw new ElfinError(
         code,
         `The Cloudflare Queue answered ${answer.status}; check its ids and the token, then resume.`,
       );
     }
-    return events.map(() => ({ status: 'enqueued' }));
   };
 
 /** An event as R2 would have sent it. */

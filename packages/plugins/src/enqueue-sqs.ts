@@ -26,8 +26,7 @@ export function asS3Notification(event: UploadEvent): string {
 /** Hands a backfill to an SQS queue, ten messages a call. */
 export const enqueueToSqs =
   (client: SQSClient, queueUrl: string): BackfillSink =>
-  async (events, signal) => {
-    const outcomes: Awaited<ReturnType<BackfillSink>>[number][] = [];
+  async (events, { signal, onOutcome }) => {
     for (let start = 0; start < events.length; start += PER_CALL) {
       const part = events.slice(start, start + PER_CALL);
       const entries = part.map((event, index) => ({ Id: String(index), MessageBody: asS3Notification(event) }));
@@ -39,9 +38,8 @@ export const enqueueToSqs =
       const refused = new Map(
         (answer.Failed ?? []).map((entry) => [entry.Id, entry.Message ?? entry.Code ?? 'refused']),
       );
-      for (const index of part.keys()) outcomes.push(outcomeOf(refused.get(String(index))));
+      for (const index of part.keys()) onOutcome(start + index, outcomeOf(refused.get(String(index))));
     }
-    return outcomes;
   };
 
 const outcomeOf = (refusal: string | undefined) =>

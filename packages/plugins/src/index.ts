@@ -11,7 +11,7 @@ export type { Outcome, TriggerCounts } from './outcome.ts';
 export type { QuarantineEntry } from './quarantine.ts';
 export * from './remote-restorer.ts';
 export type * from './restorer.ts';
-export { parseRules, type Rule, type RuleInput } from './rules.ts';
+export { parseRules, type Rule, type RuleInput, rulesFromJson } from './rules.ts';
 export { compareSequencers } from './sequencer.ts';
 export type * from './step.ts';
 export { createMemoryStorage } from './storage/memory.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger, createWebhookNotifier } from './index.ts';
+import { createMemoryStorage, createTrigger, createWebhookNotifier, notifierFor } from './index.ts';
 
 const SECRET = `whsec_${Buffer.from('a secret of twenty-four b').toString('base64')}`;
 
@@ -52,4 +52,11 @@ it('tells of a result, signed, until the receiver says yes, under one id', async
 it('refuses a secret or a URL that are none', () => {
   expect(() => createWebhookNotifier({ url: 'nowhere', secret: SECRET })).toThrow(/URL/);
   expect(() => createWebhookNotifier({ url: 'http://localhost/', secret: '' })).toThrow(/secret/);
+});
+
+it('is made of both variables, or of none', () => {
+  expect(notifierFor(undefined, '')).toBeUndefined();
+  expect(notifierFor('http://127.0.0.1/', SECRET)).toBeTypeOf('function');
+  expect(() => notifierFor('http://127.0.0.1/', undefined)).toThrow(/ELFIN_NOTIFY_SECRET is missing/);
+  expect(() => notifierFor(undefined, SECRET)).toThrow(/ELFIN_NOTIFY_URL is missing/);
 });

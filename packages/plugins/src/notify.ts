@@ -63,3 +63,17 @@ export function createWebhookNotifier(options: {
     if (!answer.ok) throw failed(`answered ${answer.status}`);
   };
 }
+
+/**
+ * A notifier as two environment variables ask for it, `ELFIN_NOTIFY_URL` and `ELFIN_NOTIFY_SECRET`; none where neither is set.
+ * @throws CONFIG_INVALID where only one of them is set, or one is not valid.
+ */
+export function notifierFor(url: string | undefined, secret: string | undefined): Notify | undefined {
+  if (!url && !secret) return undefined;
+  if (url && secret) return createWebhookNotifier({ url, secret });
+  const missing = url ? 'ELFIN_NOTIFY_SECRET' : 'ELFIN_NOTIFY_URL';
+  throw new ElfinError(
+    'CONFIG_INVALID',
+    `${missing} is missing: notifications need a URL and a secret; set both or none.`,
+  );
+}

@@ -1,6 +1,7 @@
 import { ElfinError, type ObjectHead, type ObjectStore, type ResultOptions, resultKey } from '@elfin/core';
 import type { UploadEvent } from './events/event.ts';
 import { resolveFormat } from './format.ts';
+import { assertTags } from './keep.ts';
 import type { UploadRestorer } from './restorer.ts';
 import { matchesType, type Rule } from './rules.ts';
 import type { Storage } from './storage/storage.ts';
@@ -72,6 +73,8 @@ export async function planFor(
   });
   const values: TemplateValues = { key: event.key, digest, ext: EXTENSIONS[options.format], task: rule.task };
   const bucket = rule.destinationBucket ?? event.bucket;
+  const store = storeOf(storage, bucket);
+  assertTags(rule, { store: source, bucket: event.bucket }, { store, bucket });
   return {
     event,
     rule,
@@ -79,7 +82,7 @@ export async function planFor(
     etag,
     ...(asked !== undefined && { versionId: asked }),
     options,
-    target: { store: storeOf(storage, bucket), bucket, key: expand(rule.destination, values) },
+    target: { store, bucket, key: expand(rule.destination, values) },
     digest,
     ...(rule.alias !== undefined && { alias: expand(rule.alias, values) }),
   };

@@ -32,6 +32,12 @@ const RuleSchema = z.strictObject({
   quality: z.int().min(1).max(100).optional(),
   /** What survives of the source's EXIF, XMP and IPTC. */
   metadata: z.enum(['none', 'copyright', 'keep']).default('copyright'),
+  /** What results take over from their sources, beside the content type. */
+  keep: z.array(z.enum(['userMetadata', 'tags', 'storageClass'])).default(['userMetadata']),
+  /** Tags of results, beside those kept. */
+  tags: z.record(z.string().min(1).max(128), z.string().max(256)).optional(),
+  /** Storage class of results, instead of the one kept. */
+  storageClass: z.string().min(1).optional(),
   /** Where to. */
   destination: z.string().default('restored/{key}/{digest8}.{ext}'),
   /** Absent: the source's bucket. */
@@ -73,6 +79,20 @@ export function parseRules(input: unknown, reserved: readonly string[] = []): re
   }
   assertNoLoops(rules, reserved);
   return rules;
+}
+
+/**
+ * Rules as an environment variable holds them.
+ * @throws CONFIG_INVALID where `text` is missing or no JSON; what it says is checked by {@link parseRules}.
+ */
+export function rulesFromJson(text: string | undefined, variable: string): RuleInput[] {
+  try {
+    return JSON.parse(text ?? '') as RuleInput[];
+  } catch (cause) {
+    throw new ElfinError('CONFIG_INVALID', `${variable} must be a JSON array of rules; see docs/plugins.md.`, {
+      cause,
+    });
+  }
 }
 
 /** Whether a rule wants an object of this name: bucket, prefix, suffix, exclusions. */

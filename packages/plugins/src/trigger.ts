@@ -70,13 +70,14 @@ export interface Trigger {
  * Restores what is uploaded: events in, restored objects out, one for each version of each photo, however often and in
  * whatever order the events come.
  *
- * @throws CONFIG_INVALID for rules that are not valid or could loop.
+ * @throws CONFIG_INVALID for rules that are not valid or could loop, and for bounds that are none.
  */
 export function createTrigger(options: TriggerOptions): Trigger {
   const quarantinePrefix = options.quarantine ?? '.elfin/quarantine/';
   const claimPrefix = options.claims?.prefix ?? '.elfin/claims/';
   const rules = parseRules(options.rules, [claimPrefix, quarantinePrefix]);
-  const { storage, sources = EVENT_SOURCES, concurrency = 8, reserveMs = 20_000 } = options;
+  const { storage, sources = EVENT_SOURCES, concurrency = 8, reserveMs = 20_000, memory = 512 * 1024 * 1024 } = options;
+  assertPositive({ concurrency, memory });
   const counts = newCounts();
   const shop: Workshop = {
     storage,
@@ -89,7 +90,7 @@ export function createTrigger(options: TriggerOptions): Trigger {
     },
     steps: options.steps ?? [],
     notify: options.notify,
-    memory: createMemoryBudget(options.memory ?? 512 * 1024 * 1024),
+    memory: createMemoryBudget(memory),
     counts,
   };
   const sound = new Map<string, Promise<void>>();
@@ -189,4 +190,9 @@ export function createTrigger(options: TriggerOptions): Trigger {
     },
     counts: () => ({ ...counts }),
   };
+}
+
+function assertPositive(numbers: Readonly<Record<string, number>>): void {
+  const wrong = Object.entries(numbers).find(([, value]) => !(Number.isFinite(value) && value >= 1));
+  if (wrong) throw new ElfinError('CONFIG_INVALID', `${wrong[0]} is a number from 1 on, not ${wrong[1]}.`);
 }

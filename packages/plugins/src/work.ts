@@ -1,8 +1,9 @@
 import { ElfinError, isElfinError } from '@elfin/core';
-import { writeAlias } from './alias.ts';
+import { type MadeResult, writeAlias } from './alias.ts';
 import { type ClaimOptions, claim, isClaimed } from './claim.ts';
 import type { UploadEvent } from './events/event.ts';
 import { CONTENT_TYPES } from './format.ts';
+import { belongingsOf } from './keep.ts';
 import { markedMetadata, RESTORED_MARK } from './marks.ts';
 import { estimateMemory, type MemoryBudget } from './memory-budget.ts';
 import { type Notify, notificationId } from './notify.ts';
@@ -27,8 +28,7 @@ export interface Workshop {
 /** How often an object may be overwritten under our hands before it is left to a later event. */
 const OVERTAKEN = 5;
 
-interface Made {
-  readonly bytes: Uint8Array;
+interface Made extends MadeResult {
   readonly report?: Readonly<Record<string, unknown>>;
 }
 
@@ -83,7 +83,7 @@ async function carryOut(shop: Workshop, plan: Plan, signal: AbortSignal): Promis
       made = attempt;
       committed = true;
     }
-    await writeAlias(plan, made?.bytes, working);
+    await writeAlias(plan, made, working);
     await announce(shop, plan, working);
     await held.release();
     return news
@@ -96,9 +96,7 @@ async function carryOut(shop: Workshop, plan: Plan, signal: AbortSignal): Promis
   }
 }
 
-type Attempt = Made & { readonly metadata: Readonly<Record<string, string>> };
-
-async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<Attempt | Outcome | 'stale'> {
+async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<Made | Outcome | 'stale'> {
   const { event, rule, options } = plan;
   const what = `"${event.key}" in bucket ${event.bucket}`;
   if (event.size !== undefined && event.size > rule.maxBytes) throw tooLarge(what, event.size, rule.maxBytes);
@@ -141,15 +139,23 @@ async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<At
         signal,
       });
     }
-    return { bytes: restored, metadata: markedMetadata(found.metadata, marks), ...(report && { report }) };
+    const { versionId } = plan;
+    const origin = { store: plan.source, key: event.key, head: found, ...(versionId !== undefined && { versionId }) };
+    return {
+      bytes: restored,
+      belongings: await belongingsOf(rule, origin, signal),
+      ...(report && { report }),
+    };
   });
 }
 
-async function commit(shop: Workshop, { target, options }: Plan, made: Attempt, signal: AbortSignal) {
+async function commit(shop: Workshop, { target, options, digest, etag }: Plan, made: Made, signal: AbortSignal) {
+  const { metadata, ...others } = made.belongings;
   const written = await putSettled(target.store, target.key, made.bytes, {
+    ...others,
     ifAbsent: true,
     type: CONTENT_TYPES[options.format],
-    metadata: made.metadata,
+    metadata: markedMetadata(metadata, { digest, etag }),
     signal,
   });
   if (written === 'exists') shop.counts.repeated++;

@@ -1,172 +1,147 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ObjectStore } from '@elfin/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { assertConditionalWrites } from '@elfin/plugins';
-import { createR2Storage, type R2BucketLike } from '@elfin/plugins/cloudflare';
-import { build } from 'esbuild';
-import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startNegativeWorker } from '../../helpers/elfin-worker.ts';
+import { keysUnder } from '../../helpers/keys-under.ts';
+import { assertRestored, smallPhoto } from '../../helpers/photos.ts';
 import { awkwardKeys, inLanes, seeded, shuffle } from '../../helpers/storm.ts';
-import { contentOf } from '../../helpers/upload.ts';
+import { bytesAt } from '../../helpers/upload.ts';
+import { startUploads, type UploadsRuntime } from './uploads-runtime.ts';
 
 const PHOTOS = 200;
-let script: string;
+const TOKEN = 'a-token-of-this-test';
+const BUCKET = 'elfin-photos';
+const CLAIM_SECONDS = 2;
+
 let folder: string;
-let mf: Miniflare;
+let worker: Awaited<ReturnType<typeof startNegativeWorker>>;
+let runtime: UploadsRuntime;
 
 beforeAll(async () => {
-  const bundle = await build({
-    entryPoints: [new URL('./upload-worker.ts', import.meta.url).pathname],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    conditions: ['@elfin/source', 'workerd', 'worker', 'browser'],
-  });
-  script = bundle.outputFiles[0]!.text;
+  // As `wrangler deploy` does it: see [build] in uploads.toml.
+  const repository = fileURLToPath(new URL('../../../', import.meta.url));
+  const build = ['--conditions=@elfin/source', 'apps/cloudflare/build.ts', 'uploads'];
+  await promisify(execFile)(process.execPath, build, { cwd: repository });
 });
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'elfin-r2-'));
-  mf = start(0);
+  worker = await startNegativeWorker(TOKEN);
 });
 afterEach(async () => {
-  await mf.dispose();
+  await runtime.kill();
+  await worker.stop();
   await rm(folder, { recursive: true, force: true });
 });
 
-/** A Worker over buckets that outlive it. */
-const start = (delay: number) =>
-  new Miniflare({
-    ...convertV4MiniflareOptions({
-      modules: true,
-      script,
-      compatibilityDate: '2026-08-04',
-      bindings: { DELAY: delay },
-      r2Buckets: ['PHOTOS', 'LOG'],
-      queueProducers: { UPLOADS: 'uploads' },
-      queueConsumers: {
-        uploads: { maxBatchSize: 10, maxBatchTimeout: 0, maxRetries: 5, deadLetterQueue: 'dead' },
-        dead: { maxBatchSize: 10, maxBatchTimeout: 0 },
-      },
-    }),
-    resourcePersistencePath: folder,
-  });
+/** The Worker, restoring through a worker. */
+const start = async () => {
+  const vars = { ELFIN_WORKERS: worker.url, ELFIN_WORKER_TOKEN: TOKEN, ELFIN_CLAIM_SECONDS: String(CLAIM_SECONDS) };
+  runtime = await startUploads(folder, vars);
+};
 
-const bucketOf = async (name: 'PHOTOS' | 'LOG') => (await mf.getR2Bucket(name)) as unknown as R2BucketLike;
-const photos = async () => createR2Storage(await bucketOf('PHOTOS'));
+/** What R2 sends for an object. */
+const notification = (key: string, eTag: string, size: number) => ({
+  account: 'a',
+  action: 'PutObject',
+  bucket: BUCKET,
+  object: { key, size, eTag },
+  eventTime: new Date().toISOString(),
+});
 
-async function keysUnder(store: ObjectStore, prefix: string): Promise<string[]> {
-  const keys: string[] = [];
-  for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-    const page = await store.list(prefix, cursor);
-    keys.push(...page.objects.map(({ key }) => key));
-    cursor = page.cursor;
-  }
-  return keys;
-}
-const logged = async (prefix: string) => keysUnder(createR2Storage(await bucketOf('LOG')), prefix);
-
-/** What R2 would send for each upload. */
 async function uploadAll(keys: readonly string[]) {
-  const store = await photos();
+  const sources = new Map<string, Buffer>();
   const messages: object[] = [];
   await inLanes([...keys.entries()], 10, async ([index, key]) => {
-    const put = await store.put(key, new TextEncoder().encode(`photo ${index}`), { type: 'image/jpeg' });
-    if (typeof put === 'string') throw new Error(put);
-    const object = { key, size: 10, eTag: put.etag };
-    messages.push({ account: 'a', action: 'PutObject', bucket: 'photos', object, eventTime: new Date().toISOString() });
+    const bytes = await smallPhoto(index, key);
+    const put = await runtime.photos.put(key, bytes, { type: 'image/jpeg', metadata: { camera: 'test' } });
+    sources.set(key, bytes);
+    messages.push(notification(key, (put as { etag: string }).etag, bytes.length));
   });
-  return messages;
+  return { sources, messages };
 }
 
-async function send(messages: readonly object[]) {
-  const queue = await mf.getQueueProducer('UPLOADS');
-  for (let i = 0; i < messages.length; i += 50)
-    await queue.sendBatch(messages.slice(i, i + 50).map((body) => ({ body })));
-}
+const results = () => keysUnder(runtime.photos, 'restored/');
+const claims = () => keysUnder(runtime.photos, '.elfin/claims/');
 
-async function results() {
-  const store = await photos();
-  return keysUnder(store, 'restored/');
-}
-
-async function checkAll(keys: readonly string[]) {
-  const store = await photos();
+/** Each source has one whole result and an alias of the same bytes; no claim is left. */
+async function checkAll(sources: ReadonlyMap<string, Buffer>) {
+  await expect.poll(async () => (await results()).length, { timeout: 400_000, interval: 1000 }).toBe(sources.size);
+  await expect.poll(claims, { timeout: 120_000, interval: 1000 }).toEqual(['.elfin/claims/keep.json']);
   const all = await results();
-  expect(all).toHaveLength(keys.length);
-  await inLanes([...keys.entries()], 10, async ([index, key]) => {
+  expect(all).toHaveLength(sources.size);
+  await inLanes([...sources], 10, async ([key, source]) => {
     const mine = all.filter((result) => result.startsWith(`restored/${key}/`));
     expect(mine, key).toHaveLength(1);
-    expect(await contentOf(store, mine[0]!)).toMatch(new RegExp(`^restored (jpeg|png|webp): photo ${index}$`));
-    expect(await contentOf(store, `latest/${key}`)).toMatch(new RegExp(`: photo ${index}$`));
+    const bytes = await bytesAt(runtime.photos, mine[0]!);
+    await assertRestored(bytes, key, source);
+    expect((await bytesAt(runtime.photos, `latest/${key}`)).equals(bytes), `the alias of ${key}`).toBe(true);
   });
-  const claims = await keysUnder(store, '.elfin/claims/');
-  expect(claims).toEqual(['.elfin/claims/keep.json']);
+  const [[key, source] = ['', Buffer.alloc(0)]] = sources;
+  const result = all.find((name) => name.startsWith(`restored/${key}/`));
+  expect((await runtime.photos.head(result ?? ''))?.metadata).toMatchObject({ camera: 'test' });
+  expect((await bytesAt(runtime.photos, key)).equals(source)).toBe(true);
 }
 
-describe('R2 and Queues', () => {
-  it('keep their word on conditional writes', async () => {
-    await assertConditionalWrites(await photos(), 'probe/');
-  });
-
-  it('restore each of 200 uploads exactly once, each told one to three times, shuffled', async () => {
-    const keys = awkwardKeys(PHOTOS);
+describe('the Worker of uploads.toml, with R2 and Queues in workerd', () => {
+  it(`restores each of ${PHOTOS} uploads exactly once, each told one to three times, shuffled`, async () => {
+    await start();
+    await assertConditionalWrites(runtime.photos, 'probe/');
     const random = seeded(3);
-    const messages = await uploadAll(keys);
-    await send(
-      shuffle(
-        messages.flatMap((message) => Array.from({ length: 1 + Math.floor(random() * 3) }, () => message)),
-        random,
-      ),
-    );
-    await expect.poll(async () => (await results()).length, { timeout: 120_000, interval: 500 }).toBe(PHOTOS);
-    await expect
-      .poll(async () => (await keysUnder(await photos(), '.elfin/claims/')).length, { timeout: 30_000 })
-      .toBe(1);
-    await checkAll(keys);
-    expect(await logged('inference/')).toHaveLength(PHOTOS);
-  }, 240_000);
+    const { sources, messages } = await uploadAll(awkwardKeys(PHOTOS));
+    const told = messages.flatMap((message) => Array.from({ length: 1 + Math.floor(random() * 3) }, () => message));
+    expect(told.length).toBeGreaterThan(PHOTOS);
+    await runtime.send(shuffle(told, random));
+    await checkAll(sources);
+    expect(worker.images()).toBe(PHOTOS);
+    expect(await runtime.dead()).toEqual([]);
+  }, 500_000);
 
-  it('end with one result each although the Worker is killed on the way', async () => {
-    const keys = awkwardKeys(60);
-    await mf.dispose();
-    mf = start(50);
-    const messages = await uploadAll(keys);
+  it('leaves one result each although workerd is killed on the way', async () => {
+    const keys = awkwardKeys(40);
+    await start();
+    const { sources, messages } = await uploadAll(keys);
     for (let kill = 1; kill <= 3; kill++) {
-      await send(messages);
-      await expect
-        .poll(async () => (await logged('inference/')).length, { timeout: 30_000, interval: 20 })
-        .toBeGreaterThanOrEqual(kill * 12);
-      await mf.dispose();
-      mf = start(50);
+      await runtime.send(messages);
+      await expect.poll(worker.images, { timeout: 120_000, interval: 10 }).toBeGreaterThanOrEqual(kill * 8);
+      await runtime.kill();
+      await start();
     }
-    // Miniflare's queue dies with the Worker, unlike Cloudflare's: everything is told once more.
-    await new Promise((resolve) => setTimeout(resolve, 2100));
-    await send(messages);
-    await expect.poll(async () => (await results()).length, { timeout: 60_000, interval: 200 }).toBe(60);
-    await expect
-      .poll(async () => (await keysUnder(await photos(), '.elfin/claims/')).length, { timeout: 30_000 })
-      .toBe(1);
-    await checkAll(keys);
-    const repeated = (await logged('inference/')).length - 60;
-    expect(repeated).toBeLessThanOrEqual(3 * 10);
-  }, 240_000);
+    // The local queue dies with its runtime, unlike Cloudflare's: everything is told once more.
+    await sleep(CLAIM_SECONDS * 1000 + 100);
+    await runtime.send(messages);
+    await checkAll(sources);
+    // At most what two batches of ten had in hand at each death.
+    expect(worker.images()).toBeLessThanOrEqual(40 + 3 * 20);
+  }, 500_000);
 
-  it('send what cannot be read to the dead letters, and what is no image to quarantine', async () => {
-    const store = await photos();
-    const put = await store.put('incoming/bad.jpg', new TextEncoder().encode('POISON'), {});
-    await send([
-      { what: 'is this' },
-      {
-        account: 'a',
-        action: 'PutObject',
-        bucket: 'photos',
-        object: { key: 'incoming/bad.jpg', eTag: (put as { etag: string }).etag },
-      },
-    ]);
-    await expect.poll(() => logged('dead/'), { timeout: 30_000, interval: 200 }).toHaveLength(1);
-    await expect.poll(() => keysUnder(store, '.elfin/quarantine/'), { timeout: 10_000 }).toHaveLength(1);
+  it('gives what nobody can read to the dead letters, and what is no image to quarantine', async () => {
+    await start();
+    const put = await runtime.photos.put('incoming/bad.jpg', new TextEncoder().encode('no image at all'), {});
+    await runtime.send([{ what: 'is this' }, notification('incoming/bad.jpg', (put as { etag: string }).etag, 15)]);
+    await expect.poll(runtime.dead, { timeout: 120_000, interval: 200 }).toEqual(['{"what":"is this"}']);
+    const quarantined = () => keysUnder(runtime.photos, '.elfin/quarantine/');
+    await expect.poll(quarantined, { timeout: 30_000, interval: 200 }).toHaveLength(1);
+    const entry = JSON.parse((await bytesAt(runtime.photos, (await quarantined())[0]!)).toString());
+    expect(entry).toMatchObject({ key: 'incoming/bad.jpg', code: expect.stringMatching(/^IMAGE_/) });
     expect(await results()).toEqual([]);
   });
+
+  it('without workers restores small images in the isolate, and gives larger ones up', async () => {
+    runtime = await startUploads(folder, {});
+    const { sources, messages } = await uploadAll(['incoming/a.jpg', 'incoming/b.png', 'incoming/c.webp']);
+    const large = await smallPhoto(9, 'incoming/large.jpg', { width: 300, height: 220 });
+    const put = await runtime.photos.put('incoming/large.jpg', large, { type: 'image/jpeg' });
+    const big = notification('incoming/large.jpg', (put as { etag: string }).etag, large.length);
+    await runtime.send([...messages, big]);
+    await expect.poll(runtime.dead, { timeout: 120_000, interval: 200 }).toHaveLength(1);
+    expect(JSON.parse((await runtime.dead())[0]!)).toMatchObject({ object: { key: 'incoming/large.jpg' } });
+    await checkAll(sources);
+    expect(worker.images()).toBe(0);
+  }, 500_000);
 });

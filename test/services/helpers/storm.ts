@@ -8,6 +8,7 @@ import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackfillReport, TriggerCounts } from '@elfin/plugins';
 import { createS3Storage } from '@elfin/plugins/s3';
+import { keysUnder } from '../../helpers/keys-under.ts';
 import { inLanes } from '../../helpers/storm.ts';
 import type { ConsumerSettings } from './consumer.ts';
 
@@ -97,16 +98,7 @@ export const inferences = async (log: string) => (await readFile(log, 'utf8').ca
  */
 export async function checkResults(client: S3Client, bucket: string, contents: ReadonlyMap<string, Buffer>) {
   const store = createS3Storage({ client, bucket });
-  const keysUnder = async (prefix: string) => {
-    const keys: string[] = [];
-    for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-      const page = await store.list(prefix, cursor);
-      keys.push(...page.objects.map(({ key }) => key));
-      cursor = page.cursor;
-    }
-    return keys;
-  };
-  const results = await keysUnder('restored/');
+  const results = await keysUnder(store, 'restored/');
   const wrong: string[] = [];
   const bytesAt = async (Key: string) => {
     const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key }));
@@ -122,6 +114,6 @@ export async function checkResults(client: S3Client, bucket: string, contents: R
       if (!whole) wrong.push(`${place} is not the restored ${key}: ${bytes.subarray(0, 60)}`);
     }
   });
-  const claims = (await keysUnder('.elfin/claims/')).filter((key) => !key.endsWith('/keep.json'));
+  const claims = (await keysUnder(store, '.elfin/claims/')).filter((key) => !key.endsWith('/keep.json'));
   return { results: results.length, wrong, claims };
 }

@@ -1,6 +1,9 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { isElfinError } from '@elfin/core';
 import {
+  type BackfillReport,
   type BackfillSink,
+  countWanted,
   createTrigger,
   enqueueToCloudflareQueue,
   parseRules,
@@ -11,7 +14,7 @@ import { cursorFile } from '@elfin/plugins/node';
 import { enqueueToSqs } from '@elfin/plugins/sqs';
 import { defineVerb } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, usageError } from '../failure.ts';
+import { EXIT, printFailure, usageError } from '../failure.ts';
 import { createProgress } from '../progress.ts';
 import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../uploads.ts';
 
@@ -45,52 +48,89 @@ export const backfill = defineVerb({
     const since = args.since === undefined ? undefined : Date.parse(args.since);
     if (Number.isNaN(since)) throw usageError(`--since is a date such as 2026-03-01, not "${args.since}".`);
     const input = await rulesFrom(args, place);
-    const store = bucketStorage(s3Client(args.endpoint), place.bucket);
+    const storage = bucketStorage(s3Client(args.endpoint), place.bucket, input);
+    const store = storage(place.bucket)!;
     const stop = new AbortController();
     const interrupt = () => stop.abort();
-    process.once('SIGINT', interrupt);
-    const bar = createProgress({ enabled: args.json !== true });
+    for (const signal of STOPPING) process.once(signal, interrupt);
+    const json = args.json === true;
+    const bar = createProgress({ enabled: !json });
     await using device = await createDevice(args.device);
     const local = args.to === undefined ? uploadRestorer(device) : undefined;
-    const storage = (bucket: string) => (bucket === place.bucket ? store : undefined);
+    const wanted = {
+      ...place,
+      store,
+      rules: parseRules(input),
+      signal: stop.signal,
+      ...(since !== undefined && {
+        filter: ({ modified = Number.POSITIVE_INFINITY }: { readonly modified?: number }) => modified >= since,
+      }),
+    };
+    const cursor = args.cursor === undefined ? undefined : cursorFile(args.cursor);
+    let sofar: BackfillReport = { listed: 0, sent: 0, outcomes: {}, failed: [] };
     const sink: BackfillSink = local
       ? restoreHere(createTrigger({ rules: input, restorer: local.restorer, storage }), 2 * device.concurrency)
       : queueSink(args.to!);
     try {
+      let total = 0;
+      if (bar.shown) {
+        const before = await cursor?.load();
+        const rest = before?.failed.length ?? 0;
+        // Runs ahead of the work, a thousand objects a request; that it fails only costs the bar its end.
+        const count = (found: number) => {
+          total = rest + found;
+        };
+        countWanted(wanted, count, before?.complete ? undefined : before?.after).catch(() => undefined);
+      }
       const report = await runBackfill({
-        ...place,
-        store,
-        rules: parseRules(input),
+        ...wanted,
         sink,
-        signal: stop.signal,
-        ...(args.cursor !== undefined && { cursor: cursorFile(args.cursor) }),
-        ...(since !== undefined && { filter: ({ modified = Number.POSITIVE_INFINITY }) => modified >= since }),
-        // A listing does not say how long it is: the bar shows what was sent of what was listed.
-        onProgress: ({ listed, sent }) =>
-          bar.update({ label: place.bucket, phase: `${sent} sent`, done: sent, total: listed }),
+        ...(cursor && { cursor }),
+        onOutcome(key, outcome) {
+          if (!('error' in outcome)) return;
+          bar.stop();
+          printFailure(outcome.error, { subject: key, debug: false });
+        },
+        onProgress(report) {
+          sofar = report;
+          const { sent } = report;
+          bar.update({ label: place.bucket, phase: `${sent} sent`, done: sent, total: Math.max(total, sent) });
+        },
       });
       bar.stop();
-      const told = Object.entries(report.outcomes).map(([status, count]) => `${count} ${status}`);
-      process.stdout.write(
-        args.json === true
-          ? `${JSON.stringify(report)}\n`
-          : `${report.listed} listed: ${told.join(', ') || 'nothing to do'}\n`,
-      );
+      process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${told(report)}\n`);
       return report.failed.length > 0 ? EXIT.failed : EXIT.done;
+    } catch (error) {
+      if (!(isElfinError(error) && error.code === 'ABORTED')) throw error;
+      bar.stop();
+      if (json) process.stdout.write(`${JSON.stringify({ ...sofar, stopped: true })}\n`);
+      const next = cursor ? 'the same command goes on from there' : 'with --cursor it could be gone on with';
+      process.stderr.write(`Stopped. ${told(sofar)}; ${next}.\n`);
+      return EXIT.failed;
     } finally {
       bar.stop();
-      process.off('SIGINT', interrupt);
+      for (const signal of STOPPING) process.off(signal, interrupt);
       await local?.dispose();
     }
   },
 });
+
+const STOPPING = ['SIGINT', 'SIGTERM'] as const;
+
+/** `12 listed: 10 restored, 2 done`. */
+function told({ listed, outcomes }: BackfillReport): string {
+  const parts = Object.entries(outcomes).map(([status, count]) => `${count} ${status}`);
+  return `${listed} listed: ${parts.join(', ') || 'nothing to do'}`;
+}
 
 function queueSink(to: string): BackfillSink {
   const [, accountId, queueId] = /^cloudflare-queue:\/\/([^/]+)\/([^/]+)$/.exec(to) ?? [];
   if (accountId !== undefined && queueId !== undefined) {
     const token = process.env.CLOUDFLARE_API_TOKEN;
     if (token === undefined) throw usageError('Set CLOUDFLARE_API_TOKEN: a token that may write to the queue.');
-    return enqueueToCloudflareQueue({ accountId, queueId, token });
+    // The same variable by which wrangler is led to another API.
+    const endpoint = process.env.CLOUDFLARE_API_BASE_URL;
+    return enqueueToCloudflareQueue({ accountId, queueId, token, ...(endpoint && { endpoint }) });
   }
   if (!/^https?:\/\//.test(to))
     throw usageError(`--to is an SQS queue URL or cloudflare-queue://account/queue, not "${to}".`);

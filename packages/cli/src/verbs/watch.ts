@@ -1,4 +1,4 @@
-import { createTrigger, createWebhookNotifier } from '@elfin/plugins';
+import { createTrigger, notifierFor } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
 import { defineVerb } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
@@ -40,17 +40,18 @@ export const watch = defineVerb({
     const every = args.reconcile === undefined ? undefined : Number(args.reconcile);
     if (every !== undefined && !(every >= 0 && every <= 1e6))
       throw usageError(`--reconcile is seconds, not "${args.reconcile}".`);
-    const { ELFIN_NOTIFY_URL: url, ELFIN_NOTIFY_SECRET: notifySecret } = process.env;
+    const notify = notifierFor(process.env.ELFIN_NOTIFY_URL, process.env.ELFIN_NOTIFY_SECRET);
     const rules = await rulesFrom(args, place);
-    const store = bucketStorage(s3Client(args.endpoint), place.bucket);
+    const storage = bucketStorage(s3Client(args.endpoint), place.bucket, rules);
+    const store = storage(place.bucket)!;
     await using device = await createDevice(args.device);
     const { restorer, dispose } = uploadRestorer(device);
     const trigger = createTrigger({
       rules,
       restorer,
-      storage: (bucket) => (bucket === place.bucket ? store : undefined),
+      storage,
       concurrency: 2 * device.concurrency,
-      ...(url && notifySecret && { notify: createWebhookNotifier({ url, secret: notifySecret }) }),
+      ...(notify && { notify }),
     });
     const json = args.json === true;
     const running = await startWatch({

@@ -3,12 +3,13 @@ import { bytesOf } from './storage.ts';
 
 interface Kept extends ObjectHead {
   readonly bytes: Uint8Array;
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 /** A store in memory with S3's conditions: for tests, and for applications that want to try a rule. */
 export function createMemoryStorage(): ObjectStore & { readonly keys: () => readonly string[] } {
   const objects = new Map<string, Kept>();
-  const headOf = ({ bytes: _, ...head }: Kept): ObjectHead => head;
+  const headOf = ({ bytes: _, tags: __, ...head }: Kept): ObjectHead => head;
   return {
     keys: () => [...objects.keys()].sort(),
     async head(key) {
@@ -22,7 +23,7 @@ export function createMemoryStorage(): ObjectStore & { readonly keys: () => read
       const bytes = range ? kept.bytes.slice(range.start, (range.end ?? kept.size - 1) + 1) : kept.bytes;
       return { ...headOf(kept), body: new Blob([bytes as Uint8Array<ArrayBuffer>]).stream() } satisfies ObjectBody;
     },
-    async put(key, input, { ifAbsent, ifMatch, type, metadata = {} } = {}) {
+    async put(key, input, { ifAbsent, ifMatch, type, metadata = {}, tags = {}, storageClass } = {}) {
       const bytes = (await bytesOf(input)).slice();
       const etag = (await sha256(bytes)).slice(0, 32);
       // No await from here on: looking and writing are one step.
@@ -37,8 +38,10 @@ export function createMemoryStorage(): ObjectStore & { readonly keys: () => read
         etag,
         size: bytes.length,
         metadata: { ...metadata },
+        tags: { ...tags },
         modified: Date.now(),
         ...(type && { type }),
+        ...(storageClass && { storageClass }),
       });
       return { etag };
     },
@@ -48,6 +51,7 @@ export function createMemoryStorage(): ObjectStore & { readonly keys: () => read
       objects.delete(key);
       return true;
     },
+    tags: async (key) => ({ ...objects.get(key)?.tags }),
     async list(prefix, cursor = '') {
       const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > cursor).sort();
       const page = keys.slice(0, 1000);

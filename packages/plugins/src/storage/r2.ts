@@ -16,6 +16,7 @@ export interface R2BucketLike {
       onlyIf?: { etagMatches?: string; etagDoesNotMatch?: string };
       httpMetadata?: { contentType?: string };
       customMetadata?: Record<string, string>;
+      storageClass?: string;
     },
   ): Promise<R2ObjectLike | null>;
   delete(key: string): Promise<void>;
@@ -31,6 +32,7 @@ export interface R2ObjectLike {
   readonly uploaded: Date;
   readonly httpMetadata?: { readonly contentType?: string };
   readonly customMetadata?: Record<string, string>;
+  readonly storageClass?: string;
 }
 
 /**
@@ -63,12 +65,13 @@ export function createR2Storage(bucket: R2BucketLike): ObjectStore {
       if (!object.body) return 'changed';
       return { ...headOf(object), body: object.body as ReadableStream<Uint8Array> };
     },
-    async put(key, input, { ifAbsent, ifMatch, type, metadata } = {}) {
+    async put(key, input, { ifAbsent, ifMatch, type, metadata, storageClass } = {}) {
       const options = {
         ...(ifAbsent && { onlyIf: { etagDoesNotMatch: '*' } }),
         ...(ifMatch && { onlyIf: { etagMatches: ifMatch } }),
         ...(type && { httpMetadata: { contentType: type } }),
         ...(metadata && { customMetadata: { ...metadata } }),
+        ...(storageClass && { storageClass }),
       };
       const bytes = await bytesOf(input);
       try {
@@ -109,4 +112,5 @@ const headOf = (object: R2ObjectLike): ObjectHead =>
     type: object.httpMetadata?.contentType,
     metadata: object.customMetadata ?? {},
     modified: object.uploaded.getTime(),
+    storageClass: object.storageClass === 'Standard' ? undefined : object.storageClass,
   });

@@ -26,6 +26,8 @@ const UNSAFE = new Set([
   'XMinioInvalidObjectName',
   'XMinioInvalidResourceName',
 ]);
+// What a rule says of tags or storage class, and this store does not take.
+const REFUSED = new Set(['InvalidTag', 'InvalidStorageClass']);
 const OCCUPIED = new Set(['ExistingObjectIsDirectory', 'ObjectParentIsFile', 'XMinioParentIsObject']);
 
 /** The typed error for whatever the AWS SDK threw; the original stays as its cause. */
@@ -50,6 +52,7 @@ function classify(name: string, status: number | undefined): readonly [ElfinErro
     return ['INPUT_UNREADABLE', 'check that the bucket exists and that the credentials may use it'];
   }
   if (UNSAFE.has(name)) return ['KEY_UNSAFE', 'rename the object'];
+  if (REFUSED.has(name)) return ['CONFIG_INVALID', "mend the rule's tags, storageClass or keep"];
   if (OCCUPIED.has(name)) return ['OUTPUT_UNWRITABLE', 'choose a destination that is not both an object and a folder'];
   return ['STORE_FAILED', 'try again'];
 }

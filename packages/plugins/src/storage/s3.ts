@@ -1,11 +1,13 @@
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  GetObjectTaggingCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
   type S3Client,
+  type StorageClass,
 } from '@aws-sdk/client-s3';
 import { ElfinError, type ObjectHead, type ObjectStore } from '@elfin/core';
 import { bareEtag, compact } from '../events/event.ts';
@@ -16,10 +18,10 @@ export interface S3StorageOptions {
   /** Any endpoint: Amazon's, MinIO's (`forcePathStyle: true`), versitygw's. */
   readonly client: S3Client;
   readonly bucket: string;
-  /** Goes with every write: storage class, tags, encryption, cache control. */
+  /** Goes with every write, claims included; storage class and tags of results are a rule's to say. */
   readonly put?: Pick<
     PutObjectCommandInput,
-    'StorageClass' | 'Tagging' | 'ServerSideEncryption' | 'SSEKMSKeyId' | 'CacheControl' | 'ACL' | 'ExpectedBucketOwner'
+    'ServerSideEncryption' | 'SSEKMSKeyId' | 'CacheControl' | 'ACL' | 'ExpectedBucketOwner'
   >;
 }
 
@@ -58,7 +60,7 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
         throw s3Error(error, doing('read', key));
       }
     },
-    async put(key, input, { ifAbsent, ifMatch, type, metadata, signal } = {}) {
+    async put(key, input, { ifAbsent, ifMatch, type, metadata, tags, storageClass, signal } = {}) {
       try {
         const command = new PutObjectCommand({
           ...extra,
@@ -68,6 +70,8 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
           ...(ifMatch && { IfMatch: quoted(ifMatch) }),
           ...(type && { ContentType: type }),
           ...(metadata && { Metadata: { ...metadata } }),
+          ...(tags && Object.keys(tags).length > 0 && { Tagging: taggingOf(tags) }),
+          ...(storageClass && { StorageClass: storageClass as StorageClass }),
         });
         const answer = await client.send(command, sending(signal));
         return { etag: bareEtag(answer.ETag) ?? '' };
@@ -90,6 +94,17 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
         if (isMissing(error)) return true;
         if (status === 412 || status === 409) return false;
         throw s3Error(error, doing('delete', key));
+      }
+    },
+    async tags(key, { versionId, signal } = {}) {
+      try {
+        const command = new GetObjectTaggingCommand({ ...at(key), ...(versionId && { VersionId: versionId }) });
+        const { TagSet = [] } = await client.send(command, sending(signal));
+        return Object.fromEntries(TagSet.map(({ Key = '', Value = '' }) => [Key, Value]));
+      } catch (error) {
+        // versitygw's word for an object without tags.
+        if (isMissing(error) || nameOf(error) === 'NoSuchTagSet') return {};
+        throw s3Error(error, doing('read the tags of', key));
       }
     },
     async list(prefix, cursor) {
@@ -118,6 +133,10 @@ export function createS3Storage({ client, bucket, put: extra = {} }: S3StorageOp
   };
 }
 
+const taggingOf = (tags: Readonly<Record<string, string>>) =>
+  Object.entries(tags)
+    .map((pair) => pair.map(encodeURIComponent).join('='))
+    .join('&');
 const quoted = (etag: string) => `"${etag}"`;
 const sending = (signal: AbortSignal | undefined) => (signal ? { abortSignal: signal } : {});
 const statusOf = (error: unknown) => (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
@@ -134,6 +153,7 @@ interface Answer {
   readonly Metadata?: Record<string, string> | undefined;
   readonly LastModified?: Date | undefined;
   readonly VersionId?: string | undefined;
+  readonly StorageClass?: string | undefined;
 }
 
 const headOf = (answer: Answer): ObjectHead =>
@@ -144,4 +164,5 @@ const headOf = (answer: Answer): ObjectHead =>
     metadata: answer.Metadata ?? {},
     modified: answer.LastModified?.getTime(),
     versionId: answer.VersionId === 'null' ? undefined : answer.VersionId,
+    storageClass: answer.StorageClass === 'STANDARD' ? undefined : answer.StorageClass,
   });

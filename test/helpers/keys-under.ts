@@ -1,0 +1,13 @@
+import type { ObjectStore } from '@elfin/core';
+
+/** Every key below a prefix, page by page. */
+export async function keysUnder(store: ObjectStore, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await store.list(prefix, cursor);
+    keys.push(...page.objects.map(({ key }) => key));
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return keys;
+}
