@@ -92,22 +92,33 @@ export async function awaitRestored(url: string | URL, options: AwaitOptions = {
 /**
  * Makes images swap themselves: each `<img data-elfin>` below `root` shows whatever its `src` answers first, and the
  * restored image once it is there. An image that fails keeps what it shows. Returns a function that stops all waiting.
+ * From another origin the edge must allow this page's by CORS.
  */
 export function swapRestored(root: ParentNode, options: Omit<AwaitOptions, 'signal' | 'onInterim'> = {}): () => void {
   const stop = new AbortController();
   for (const image of root.querySelectorAll<HTMLImageElement>('img[data-elfin]')) {
     const url = image.currentSrc || image.src;
-    if (!url) continue;
-    void (async () => {
-      let interim = false;
-      const response = await awaitRestored(url, { ...options, signal: stop.signal, onInterim: () => (interim = true) });
-      // The browser has the final image itself unless it was given another one, or an error, in between.
-      if (!interim && image.complete && image.naturalWidth > 0) return;
-      const object = URL.createObjectURL(await response.blob());
-      image.addEventListener('load', () => URL.revokeObjectURL(object), { once: true });
-      image.removeAttribute('srcset');
-      image.src = object;
-    })().catch(() => undefined);
+    if (url) void swap(image, url, { ...options, signal: stop.signal }).catch(() => undefined);
   }
   return () => stop.abort();
+}
+
+async function swap(image: HTMLImageElement, url: string, options: AwaitOptions): Promise<void> {
+  // Always: a page cannot ask whether what its image shows is the interim one. What is final comes out of the browser's cache.
+  const response = await awaitRestored(url, options);
+  const object = URL.createObjectURL(await response.blob());
+  try {
+    const ready = new Image();
+    ready.src = object;
+    // Decoded before it is shown, so that nothing flickers.
+    await ready.decode();
+    if (options.signal?.aborted) return;
+    // Whatever the browser would rather choose from names the interim answer.
+    for (const source of image.closest('picture')?.querySelectorAll('source') ?? []) source.remove();
+    image.removeAttribute('srcset');
+    image.src = object;
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(object);
+  }
 }

@@ -64,6 +64,8 @@ export interface EdgeOptions {
   readonly scrape?: () => Promise<{ readonly type: string; readonly body: string }>;
   /** Serves a page with a URL playground at `/`; it signs whatever it is asked to, so never on a public server. */
   readonly dev?: boolean;
+  /** Sources that this page offers. */
+  readonly samples?: () => Promise<readonly string[]>;
   /** Milliseconds of a lease; see `createJobs`. */
   readonly lease?: number;
 }
@@ -180,7 +182,10 @@ export function createEdge(options: EdgeOptions): Edge {
   app.get('/openapi.json', (c) =>
     c.json(openApi({ prefix }), 200, { ...SECURITY, 'cache-control': 'public, max-age=300' }),
   );
-  if (options.dev) landingPage(app, { prefix, ...(signer ? { signer } : {}) });
+  if (options.dev) {
+    const { samples } = options;
+    landingPage(app, { prefix, ...(signer ? { signer } : {}), ...(samples ? { samples } : {}) });
+  }
   routeJobs(app, jobs);
   app.get(`/${prefix}/*`, (c) => {
     const route = routePath(c);

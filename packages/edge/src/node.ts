@@ -7,7 +7,7 @@ import type { EdgeOptions } from './app.ts';
 import { type ComposedEdge, composeEdge, s3Endpoint } from './compose.ts';
 import { type EdgeConfig, readConfig } from './config.ts';
 import { createPrometheus } from './prometheus.ts';
-import { createFolderSource } from './source/folder.ts';
+import { createFolderSource, listPhotos } from './source/folder.ts';
 import { createPinnedFetch } from './source/pinned-fetch.ts';
 import { createFolderStore } from './store/fs.ts';
 import { createMemoryStore } from './store/memory.ts';
@@ -38,6 +38,9 @@ export interface NodeEdge {
   /** Finishes work under way and frees everything. */
   close(): Promise<void>;
 }
+
+/** Photos that the development page shows of a folder. */
+const SAMPLES = 24;
 
 function awsCredentials(env: Readonly<Record<string, string | undefined>>): S3Credentials | undefined {
   const {
@@ -81,7 +84,7 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
   const config = readConfig({ ELFIN_S3_REGION: env.AWS_REGION, ...env });
   const credentials = awsCredentials(env);
   const codec = await loadSharpCodec();
-  const { models } = options;
+  const { models, root } = options;
   const restorer =
     models && createRestorer({ models, codec, ...(options.runtime ? { runtime: options.runtime } : {}) });
   const networks = config.ELFIN_PRIVATE_SOURCES;
@@ -95,10 +98,15 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
       fetch,
       ...(models ? { models } : {}),
       ...(restorer ? { restorer } : {}),
-      ...(options.root === undefined ? {} : { folder: createFolderSource({ root: options.root }) }),
+      ...(root === undefined ? {} : { folder: createFolderSource({ root }) }),
       ...(credentials ? { credentials } : {}),
     },
-    { metrics, scrape: metrics.scrape, ...options.edge },
+    {
+      metrics,
+      scrape: metrics.scrape,
+      samples: async () => (root === undefined ? [] : listPhotos(root, SAMPLES)),
+      ...options.edge,
+    },
   );
   const STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
   metrics.watch({

@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { serve as serveEdge } from '@elfin/edge/node';
 import { defineVerb } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, usageError } from '../failure.ts';
 import { bundledModels } from '../models.ts';
 import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
+
+/** The folder of the photo that comes along; found by the package's name, since a bundle lies elsewhere than its sources. */
+const samples = () => fileURLToPath(new URL('assets/', import.meta.resolve('elfin/package.json')));
 
 /** Transform URLs on this machine; results in a folder, no other service needed. */
 export const serve = defineVerb({
@@ -14,7 +18,7 @@ export const serve = defineVerb({
   args: {
     folder: {
       type: 'positional',
-      description: 'Folder that sources without a scheme are read from (default: none)',
+      description: 'Folder that sources without a scheme are read from (default: none; with --dev, a sample photo’s)',
       required: false,
     },
     ...LISTEN_FLAGS,
@@ -34,6 +38,7 @@ export const serve = defineVerb({
     const env = args.dev
       ? { ELFIN_URL_KEYS: `dev:${randomBytes(32).toString('hex')}`, ELFIN_UNSAFE: '1', ...process.env }
       : process.env;
+    const root = folder === undefined ? (args.dev ? samples() : undefined) : resolve(folder);
     await using device = await createDevice(args.device);
     const running = await serveEdge({
       env,
@@ -41,7 +46,7 @@ export const serve = defineVerb({
       runtime: device.runtime,
       host: args.host,
       port: portFlag(args.port, 8080),
-      ...(folder !== undefined && { root: resolve(folder) }),
+      ...(root !== undefined && { root }),
       ...(args.dev && { edge: { dev: true } }),
     });
     announce({ name: 'elfin serve', url: running.url, ...(folder !== undefined && { folder }) }, args.json === true);

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, realpath } from 'node:fs/promises';
+import { open, readdir, realpath } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { ElfinError } from '@elfin/core';
@@ -45,4 +45,16 @@ export function createFolderSource(options: { readonly root: string }): Source {
       };
     },
   };
+}
+
+const PHOTO = /\.(jpe?g|png|webp|avif|tiff?)$/i;
+
+/** Names of photos directly in a folder, at most `most` of them, in order. Empty where there is no such folder. */
+export async function listPhotos(root: string, most: number): Promise<string[]> {
+  const entries = await readdir(resolve(root), { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && PHOTO.test(entry.name))
+    .map(({ name }) => name)
+    .sort()
+    .slice(0, most);
 }
