@@ -1,4 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build as bundle } from 'esbuild';
 import type { Browser } from 'playwright-core';
@@ -7,8 +9,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserBuild } from '../../../packages/core/browser.build.ts';
 import { launchChromium } from '../../helpers/chromium.ts';
 import { codeUnder, installElfin } from '../../helpers/installed.ts';
-import { buildElfin, serveSite } from '../../helpers/site.ts';
+import { serveSite } from '../../helpers/site.ts';
 
+const run = promisify(execFile);
+const DOCS = 'docs/browser.md';
 const PHOTO = new URL('../../fixtures/images/p3.jpg', import.meta.url).pathname;
 let browser: Browser;
 let app: Awaited<ReturnType<typeof installElfin>>;
@@ -24,16 +28,13 @@ afterAll(async () => {
 // SwiftShader would take minutes where wasm takes a second: these are about files, not about WebGPU.
 const onWasm = (code: string) => code.replace('createRestorer({', "createRestorer({ device: 'wasm',");
 
-describe('the recipes of docs/browser.md', () => {
+describe('the recipes of docs/browser.md, with the packages as npm would publish them', () => {
   test('Vite, without configuration', async () => {
     await writeFile(
       `${app.folder}/index.html`,
       '<!doctype html><body></body><script type="module" src="/main.js"></script>',
     );
-    await writeFile(
-      `${app.folder}/main.js`,
-      onWasm(await codeUnder('docs/browser.md', 'Ten lines for an empty Vite app')),
-    );
+    await writeFile(`${app.folder}/main.js`, onWasm(await codeUnder(DOCS, 'Ten lines for an empty Vite app', 'js')));
     await viteBuild({ root: app.folder, logLevel: 'error', configFile: false });
     await using site = await serveSite({ '/': [`${app.folder}/dist`] });
     const page = await browser.newPage();
@@ -51,8 +52,23 @@ describe('the recipes of docs/browser.md', () => {
     await page.close();
   });
 
+  test('without a bundler: files copied beside the page', async () => {
+    // What is installed already need not be fetched.
+    const copy = (await codeUnder(DOCS, 'Without a bundler', 'sh')).replace(/^npm install .*$/m, '');
+    await run('bash', ['-euc', copy], { cwd: app.folder });
+    await cp(PHOTO, `${app.folder}/photo.jpg`);
+    const html = onWasm(await codeUnder(DOCS, 'Without a bundler', 'html'));
+    await writeFile(`${app.folder}/plain.html`, `<!doctype html><html lang="en"><title>Plain</title>${html}</html>`);
+    await using site = await serveSite({ '/': [app.folder] });
+    const page = await browser.newPage();
+    await page.goto(`${site.url}plain.html`);
+    await page.getByRole('slider', { name: 'Before and after' }).waitFor();
+    expect(site.asked.filter((path) => path !== '/favicon.ico' && !/^\/(elfin\/|plain|photo)/.test(path))).toEqual([]);
+    await page.close();
+  });
+
   test('esbuild, with copied files', async () => {
-    await writeFile(`${app.folder}/app.js`, onWasm(await codeUnder('docs/browser.md', 'esbuild')));
+    await writeFile(`${app.folder}/app.js`, onWasm(await codeUnder(DOCS, 'esbuild', 'js')));
     await bundle({
       entryPoints: [`${app.folder}/app.js`],
       outfile: `${app.folder}/out/app.bundle.js`,
@@ -60,10 +76,9 @@ describe('the recipes of docs/browser.md', () => {
       format: 'esm',
       logLevel: 'silent',
     });
-    await using built = await buildElfin();
-    await using site = await serveSite({ ...built.folders, '/out/': [`${app.folder}/out`] });
+    await using site = await serveSite({ '/': [app.folder] });
     const page = await browser.newPage();
-    await page.goto(site.url);
+    await page.goto(`${site.url}nothing`);
     await page.addScriptTag({ type: 'module', url: '/out/app.bundle.js' });
     await page.waitForFunction(() => 'restorer' in globalThis);
     const backend = await page.evaluate(() => window.restorer.warmup({ task: 'derain' }));
