@@ -41,7 +41,7 @@ describe('what is wrong is told', () => {
       /./,
     ],
     ['half an image', () => [png.subarray(0, png.length / 2), { task: 'derain' }], 'IMAGE_TRUNCATED', /./],
-    ['too many bytes', () => [png, { task: 'derain', limits: { bytes: 100 } }], 'IMAGE_TOO_MANY_BYTES', /100 bytes/],
+    ['too many bytes', () => [png, { task: 'derain', limits: { bytes: 100 } }], 'IMAGE_TOO_MANY_BYTES', /100 allowed/],
     ['too many pixels', () => [png, { task: 'derain', limits: { pixels: 100 } }], 'IMAGE_TOO_MANY_PIXELS', /./],
     ['a number', () => [7 as unknown as Uint8Array, { task: 'derain' }], 'OPTION_INVALID', /Pixels/],
     ['lying pixels', () => [{ ...photo, width: 81 }, { task: 'derain' }], 'IMAGE_CORRUPT', /samples/],

@@ -2,6 +2,7 @@ import { ElfinError, isElfinError } from '../errors.ts';
 import { DEFAULT_LIMITS, type DecodeOptions, type Header, type Limits } from './codec.ts';
 import { truncated } from './formats/bytes.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
+import { checkBytes } from './limits.ts';
 import { isComplete, probeImage } from './probe.ts';
 
 /**
@@ -11,7 +12,7 @@ import { isComplete, probeImage } from './probe.ts';
  */
 export function admitImage(bytes: Uint8Array, options: Pick<DecodeOptions, 'limits' | 'animated'> = {}): Header {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  checkBytes(bytes.length, limits);
+  checkBytes(bytes.length, limits.bytes);
   const header = probeImage(bytes);
   checkPixels(header, limits);
   if (header.frames > 1 && options.animated !== 'first') {
@@ -23,16 +24,6 @@ export function admitImage(bytes: Uint8Array, options: Pick<DecodeOptions, 'limi
   }
   if (!wholeEnough(bytes, header)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
   return header;
-}
-
-/** Throws IMAGE_TOO_MANY_BYTES. For those who stream: may be asked again with every chunk. */
-export function checkBytes(length: number, limits: Limits): void {
-  if (length <= limits.bytes) return;
-  throw new ElfinError(
-    'IMAGE_TOO_MANY_BYTES',
-    `The image has ${length} bytes, more than the ${limits.bytes} allowed; shrink it or raise limits.bytes.`,
-    { data: { bytes: length, limit: limits.bytes } },
-  );
 }
 
 function checkPixels({ width, height }: Header, limits: Limits): void {

@@ -4,8 +4,9 @@ import { AWKWARD } from '../../../../test/fixtures/images/awkward.ts';
 import { HOSTILE } from '../../../../test/fixtures/images/hostile.ts';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { isElfinError } from '../errors.ts';
-import { admitImage, checkBytes } from './admit.ts';
+import { admitImage } from './admit.ts';
 import { DEFAULT_LIMITS, type Header } from './codec.ts';
+import { checkBytes } from './limits.ts';
 import { isComplete, probeImage, readMetadata } from './probe.ts';
 
 /** The code of what is thrown; `undefined` when nothing is. Everything else than one of our errors fails the test. */
@@ -51,7 +52,7 @@ it('caps bytes and pixels at exactly the limit', () => {
   expect(codeOf(() => admitImage(bytes, { limits: { pixels: 48 * 32, bytes: bytes.length } }))).toBeUndefined();
   expect(codeOf(() => admitImage(bytes, { limits: { pixels: 48 * 32 - 1 } }))).toBe('IMAGE_TOO_MANY_PIXELS');
   expect(codeOf(() => admitImage(bytes, { limits: { bytes: bytes.length - 1 } }))).toBe('IMAGE_TOO_MANY_BYTES');
-  expect(codeOf(() => checkBytes(DEFAULT_LIMITS.bytes + 1, DEFAULT_LIMITS))).toBe('IMAGE_TOO_MANY_BYTES');
+  expect(codeOf(() => checkBytes(DEFAULT_LIMITS.bytes + 1, DEFAULT_LIMITS.bytes))).toBe('IMAGE_TOO_MANY_BYTES');
 });
 
 it('needs no more than the beginning of a file to tell its sides', () => {

@@ -1,5 +1,6 @@
 import { joinBytes } from '../bytes.ts';
 import { ElfinError, throwIfAborted } from '../errors.ts';
+import { checkBytes } from '../image/limits.ts';
 
 /** Encoded images, wherever they come from. */
 export type EncodedInput = Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint8Array>;
@@ -27,16 +28,6 @@ export async function readBytes(input: EncodedInput, limit: number, signal?: Abo
   const bytes = input instanceof ArrayBuffer ? new Uint8Array(input) : input;
   checkBytes(bytes.length, limit);
   return bytes;
-}
-
-/** Throws IMAGE_TOO_MANY_BYTES. */
-export function checkBytes(length: number, limit: number): void {
-  if (length <= limit) return;
-  throw new ElfinError(
-    'IMAGE_TOO_MANY_BYTES',
-    `The image has more than ${limit} bytes; raise limits.bytes if it comes from someone you trust.`,
-    { data: { limit } },
-  );
 }
 
 async function readStream(

@@ -2,7 +2,8 @@ import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
-import { checkBytes, readBytes } from './input.ts';
+import { checkBytes } from '../image/limits.ts';
+import { readBytes } from './input.ts';
 
 export interface LocationOptions {
   /** Most bytes. */
