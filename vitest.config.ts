@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { findChromium } from './test/helpers/find-chromium.ts';
 
 // Tests and types read sources through this export condition: nothing has to be built first.
 const condition = '@elfin/source';
@@ -7,6 +8,9 @@ const conditions = [condition, 'node', 'import', 'default'];
 // workerd's local runtime stays on loopback.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
 process.env.WRANGLER_SEND_METRICS = 'false';
+
+// Where no Chromium runs, one skipped test says so for all of them.
+const needChromium = (await findChromium()) ? [] : ['test/runtime/browser/!(chromium).test.ts'];
 
 export default defineConfig({
   ssr: { resolve: { conditions } },
@@ -19,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['packages/*/src/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**'],
+          exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**', ...needChromium],
           environment: 'node',
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -13,8 +13,8 @@ import { imageSink, imageSource } from './tiling/pixels.ts';
 export type RestoreInput = EncodedInput | ImageData | PixelImage;
 
 export interface RestorerOptions extends WorkshopOptions {
-  /** Needed for encoded images; pixels do without. */
-  readonly codec?: Codec;
+  /** Needed for encoded images; pixels do without. Only its reading half is used. */
+  readonly codec?: Pick<Codec, 'decode'>;
 }
 
 /** A restored image. */
@@ -108,7 +108,7 @@ export function assembleRestorer<Input>(
 /** Encoded bytes through the codec, pixels as they are. */
 export async function decode(
   input: unknown,
-  codec: Codec | undefined,
+  codec: Pick<Codec, 'decode'> | undefined,
   { limits, animated, icc, signal }: RestoreOptions,
 ): Promise<OpenedInput> {
   if (!isEncoded(input)) {

@@ -89,7 +89,8 @@ describe('the recipes of docs/browser.md, with the packages as npm would publish
 
 describe('size', () => {
   // Raised only in the commit that costs it, with the reason.
-  const CEILINGS: Readonly<Record<string, number>> = { 'web.js': 9_000, 'element.js': 4_000, 'web-worker.js': 75_000 };
+  // web.js is what a page's own bundle grows by; the worker's script is loaded beside it, off the page's thread.
+  const CEILINGS: Readonly<Record<string, number>> = { 'web.js': 7_250, 'element.js': 3_250, 'web-worker.js': 45_500 };
 
   test('bytes after gzip, without onnxruntime-web; nothing of Node', async () => {
     const { outputFiles, metafile } = await bundle({ ...browserBuild, outdir: 'out', write: false, metafile: true });

@@ -1,5 +1,5 @@
 import { classify as classifyByDefault } from '../classify.ts';
-import { createCanvasCodec } from '../image/codecs/canvas.ts';
+import { decodeByCanvas } from '../image/codecs/canvas-decode.ts';
 import type { ModelRef, ModelSize, Models } from '../model/models.ts';
 import { createRestorer, type Restored, type RestoreInput, type Restorer } from '../restorer.ts';
 import { createWebRuntime } from '../runtime/web.ts';
@@ -103,7 +103,7 @@ async function serve(
   const restorer = createRestorer({
     models,
     runtime,
-    codec: createCanvasCodec(),
+    codec: { decode: decodeByCanvas },
     classify: classify ? (thumbnail) => question('classify', { thumbnail }) : classifyByDefault,
   });
   const bind = (model: ModelSize | WireModel) => (typeof model === 'string' ? model : refOf(model));
