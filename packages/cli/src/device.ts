@@ -12,6 +12,7 @@ export const DEVICE_FLAG = {
   description: 'What runs the network: this machine, or workers by their URLs (ELFIN_WORKER_TOKEN is their token)',
 } as const;
 
+/** What runs the network, open until disposed of. */
 export interface Device extends AsyncDisposable {
   readonly runtime: Runtime;
   /** Images that pay to be in hand at once. */

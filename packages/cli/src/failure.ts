@@ -2,6 +2,7 @@ import { ElfinError, type ErrorData, isElfinError } from '@elfin/core';
 
 /** Exit codes: every input done, some inputs failed, wrong usage or configuration. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** A failure as `--json` prints it. */

@@ -7,6 +7,7 @@ import type { Target } from './outputs.ts';
 import { readStdin, writeStdout } from './stdio.ts';
 import type { Outcome } from './verbs/restore.ts';
 
+/** What is to be done with one input. */
 export interface Wishes {
   readonly options: EncodedOptions;
   readonly force: boolean;

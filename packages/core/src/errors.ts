@@ -74,11 +74,13 @@ export const ERRORS = {
 /** Who can mend a failure: the caller's data, the caller's code or configuration, the machine around, or elfin itself. */
 export type Fault = 'input' | 'usage' | 'environment' | 'internal';
 
+/** A code out of the closed table {@link ERRORS}. */
 export type ElfinErrorCode = keyof typeof ERRORS;
 
 /** Plain, serialisable facts about a failure: names, sizes, limits; never secrets, never pixels. */
 export type ErrorData = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
 
+/** What an error carries besides its code and message. */
 export interface ElfinErrorOptions {
   readonly cause?: unknown;
   readonly data?: ErrorData;

@@ -16,6 +16,7 @@ import { looksLikeSafetensors, readSafetensors, type WeightsFile, writeSafetenso
 import { fits, loadStateDict, type StateDict } from './weights/state-dict.ts';
 import { looksLikeZip, readTorch } from './weights/torch.ts';
 
+/** What a checkpoint does not say itself. */
 export interface ImportOptions {
   /** Default: the one whose keys the file has; `elf` and `elf-prelu` may have the same. */
   readonly preset?: PresetName;

@@ -15,8 +15,10 @@ import type { Runtime } from './runtime/runtime.ts';
 /** A path, a `file:` URL or an `http(s):` URL, beside everything that is taken elsewhere. */
 export type NodeRestoreInput = RestoreInput | string | URL;
 
+/** As {@link EncodedOptions}, and whether an existing file is replaced. */
 export interface FileRestoreOptions extends EncodedOptions, WriteOptions {}
 
+/** {@link Restorer} for files and URLs; encoded images pass through in bounded memory. */
 export interface NodeRestorer extends Restorer<NodeRestoreInput> {
   /**
    * Encoded image in, encoded image out, in memory bounded whatever the image's size: pixels lie in temporary files. It always
@@ -34,6 +36,7 @@ export interface NodeRestorer extends Restorer<NodeRestoreInput> {
   ): Promise<Omit<RestoredBytes, 'bytes'>>;
 }
 
+/** {@link RestorerOptions}, of which Node needs nothing but `models`. */
 export interface NodeRestorerOptions extends Omit<RestorerOptions, 'runtime'> {
   /** `createNodeRuntime()` by default. */
   readonly runtime?: Runtime;

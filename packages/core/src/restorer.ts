@@ -12,6 +12,7 @@ import { imageSink, imageSource } from './tiling/pixels.ts';
 /** Encoded bytes, or pixels that are decoded already. */
 export type RestoreInput = EncodedInput | ImageData | PixelImage;
 
+/** What a restorer is made of. */
 export interface RestorerOptions extends WorkshopOptions {
   /** Needed for encoded images; pixels do without. Only its reading half is used. */
   readonly codec?: Pick<Codec, 'decode'>;
@@ -33,12 +34,14 @@ export interface Restored {
   readonly report: RestoreReport;
 }
 
+/** What is to be ready before the first image comes. */
 export interface WarmupOptions {
   readonly task: Task;
   readonly model?: ModelSize | ModelRef;
   readonly signal?: AbortSignal;
 }
 
+/** The facade; {@link createRestorer} makes one. */
 export interface Restorer<Input = RestoreInput> extends AsyncDisposable {
   /**
    * Restores one image. Calls may overlap; they are worked off in turn.

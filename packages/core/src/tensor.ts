@@ -3,6 +3,7 @@ export interface TensorData {
   readonly float32: Float32Array;
   readonly uint8: Uint8Array;
 }
+/** Element types that cross a session’s border. */
 export type TensorType = keyof TensorData;
 
 /** A dense row-major array: `data.length` equals the product of `shape`. */

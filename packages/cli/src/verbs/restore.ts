@@ -20,6 +20,7 @@ import { EXTENSIONS, planOutputs, type Target } from '../outputs.ts';
 import { createProgress, type ProgressLine } from '../progress.ts';
 import { restoreOne } from '../restore-one.ts';
 
+/** What became of one input, as `--json` prints it. */
 export interface Outcome {
   readonly input: string;
   readonly output?: string;

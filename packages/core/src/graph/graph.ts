@@ -11,12 +11,14 @@ export interface Value {
   readonly shape: Shape;
 }
 
+/** An attribute of an ONNX node. */
 export type Attribute =
   | { readonly int: number }
   | { readonly ints: readonly number[] }
   | { readonly float: number }
   | { readonly string: string };
 
+/** One operator with the names of its operands and results. */
 export interface Node {
   readonly name: string;
   readonly op: string;
@@ -49,6 +51,7 @@ export interface ParameterUse extends ParameterTraits {
   readonly shape: readonly number[];
 }
 
+/** What sets a parameter apart. */
 export interface ParameterTraits {
   /** Keys of one `shared` name store one tensor. */
   readonly shared?: string;
@@ -63,6 +66,7 @@ export interface Cost {
   readonly macs: Dim;
 }
 
+/** A finished graph, ready for {@link encodeOnnx}. */
 export interface Graph {
   readonly name: string;
   readonly opset: number;
@@ -102,6 +106,7 @@ export interface Scope {
   fail(problem: string, ...shapes: readonly Shape[]): never;
 }
 
+/** Collects inputs, nodes and outputs; {@link createGraph} makes one. */
 export interface GraphBuilder {
   readonly root: Scope;
   input(name: string, type: ElementType, shape: Shape): Value;

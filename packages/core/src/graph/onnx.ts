@@ -12,6 +12,7 @@ const DATA_TYPES = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as c
 /** AttributeProto.AttributeType. */
 const [FLOAT, INT, STRING, INTS] = [1, 2, 3, 7];
 
+/** How a graph is written down. */
 export interface OnnxOptions {
   /** `float16` stores weights in half the bytes; runtimes widen them once, at load. */
   readonly storage?: 'float32' | 'float16';

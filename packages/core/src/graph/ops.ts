@@ -15,6 +15,7 @@ const one = (
 ) => s.node(op, inputs, [{ type, shape }], attributes, wide)[0]!;
 
 const unary = (op: string) => (s: Scope, x: Value) => one(s, op, [x], x.type, x.shape);
+/** max(x, 0). */
 export const relu = unary('Relu');
 export const sigmoid = unary('Sigmoid');
 export const erf = unary('Erf');
@@ -49,6 +50,7 @@ export const square = (s: Scope, x: Value) => one(s, 'Mul', [x, x], x.type, x.sh
 /** `x` times a number. */
 export const scale = (s: Scope, x: Value, by: number) => mul(s, x, s.constant([by], []));
 
+/** x where it is positive, alpha · x elsewhere. */
 export const leakyRelu = (s: Scope, x: Value, alpha: number) =>
   one(s, 'LeakyRelu', [x], x.type, x.shape, { alpha: { float: alpha } });
 
@@ -59,6 +61,7 @@ export function gelu(s: Scope, x: Value): Value {
   return scale(s, mul(s, x, add(s, e, s.constant([1], []))), 0.5);
 }
 
+/** x held between `low` and `high`. */
 export const clip = (s: Scope, x: Value, low: number, high: number) =>
   one(s, 'Clip', [x, s.constant([low], []), s.constant([high], [])], x.type, x.shape);
 
@@ -66,12 +69,15 @@ const CAST_CODES = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as c
   ElementType,
   number
 >;
+/** The same numbers as another type. */
 export const cast = (s: Scope, x: Value, type: ElementType) =>
   one(s, 'Cast', [x], type, x.shape, { to: { int: CAST_CODES[type] } });
 
+/** exp(x) over its sum along `axis`. */
 export const softmax = (s: Scope, x: Value, axis = -1) =>
   one(s, 'Softmax', [x], x.type, x.shape, { axis: { int: axis } });
 
+/** A convolution beyond its weight. */
 export interface ConvOptions {
   readonly bias?: Value;
   readonly stride?: number;
@@ -143,6 +149,7 @@ export function resize(s: Scope, x: Value, factor: number): Value {
   });
 }
 
+/** Joins values along `axis`. */
 export function concat(s: Scope, values: readonly Value[], axis: number): Value {
   const [first] = values;
   if (!first) return s.fail('Concat of nothing');
@@ -212,6 +219,7 @@ export function reshape(s: Scope, x: Value, shape: Shape, like?: Value): Value {
 
 const vector = (s: Scope, values: readonly number[]) => s.constant(values, [values.length], 'int64');
 
+/** Axes in the order given. */
 export function transpose(s: Scope, x: Value, order: readonly number[]): Value {
   if ([...order].sort((a, b) => a - b).join() !== x.shape.map((_, axis) => axis).join())
     s.fail(`Transpose by ${order.join()}`, x.shape);

@@ -3,6 +3,7 @@ import { ElfinError } from '../errors.ts';
 /** One side of a tensor: a number, or a rational multiple of a product of named symbols, for example `H/2` or `H*W/4`. */
 export type Dim = number | SymbolicDim;
 
+/** A side known at run time: numerator · symbols / denominator. */
 export interface SymbolicDim {
   readonly numerator: number;
   readonly denominator: number;
@@ -10,6 +11,7 @@ export interface SymbolicDim {
   readonly symbols: readonly string[];
 }
 
+/** Sides, outermost first. */
 export type Shape = readonly Dim[];
 
 /** A side known only when the graph runs. The graph relies on its divisions being exact: sides are multiples of 16. */
@@ -31,6 +33,7 @@ function parts(dim: Dim): SymbolicDim {
   return typeof dim === 'number' ? { numerator: dim, denominator: 1, symbols: [] } : dim;
 }
 
+/** a · b. */
 export function times(a: Dim, b: Dim): Dim {
   const [x, y] = [parts(a), parts(b)];
   return reduced(x.numerator * y.numerator, x.denominator * y.denominator, [...x.symbols, ...y.symbols].sort());
@@ -47,10 +50,12 @@ export function volume(shape: Shape): Dim {
   return shape.reduce(times, 1);
 }
 
+/** Whether two sides are equal whatever their symbols stand for. */
 export function sameDim(a: Dim, b: Dim): boolean {
   return formatDim(a) === formatDim(b);
 }
 
+/** Whether all sides are. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => sameDim(dim, b[axis]!));
 }
@@ -69,6 +74,7 @@ export function formatDim(dim: Dim): string {
   return factors.join('*') + (dim.denominator === 1 ? '' : `/${dim.denominator}`);
 }
 
+/** For messages: `[N, 3, H/2, W/2]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.map(formatDim).join(', ')}]`;
 }

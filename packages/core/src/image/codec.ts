@@ -2,6 +2,7 @@ import type { PixelImage } from './pixels.ts';
 
 /** Container formats that elfin reads; all but `gif` and `heif` are also written. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'heif';
+/** Formats that are written. */
 export type OutputFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff';
 
 /** What an image says of itself before any pixel is decoded. `width` and `height` are after orientation. */
@@ -26,6 +27,7 @@ export interface Limits {
   readonly pixels: number;
 }
 
+/** 64 MiB and 50 megapixels: a server may take as much from strangers. */
 export const DEFAULT_LIMITS: Limits = { bytes: 64 * 1024 * 1024, pixels: 50_000_000 };
 
 /** What survives from the source's metadata; orientation is always applied, so never kept as a tag. */
@@ -41,11 +43,13 @@ export interface Metadata {
   readonly density?: number;
 }
 
+/** Pixels, what the header said of them, and what came with them. */
 export interface Decoded extends PixelImage {
   readonly header: Header;
   readonly metadata: Metadata;
 }
 
+/** How an image is decoded, and what it may cost. */
 export interface DecodeOptions {
   readonly limits?: Partial<Limits>;
   /** What becomes of animations and multi-page files: IMAGE_ANIMATED (`refuse`, the default), or the first frame. */
@@ -55,6 +59,7 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How an image is written. */
 export interface EncodeOptions {
   readonly format: OutputFormat;
   /** 1…100, default {@link DEFAULT_QUALITY}; ignored by png and tiff, which lose nothing. */

@@ -4,6 +4,7 @@ import { bitDepth, createPixels, type PixelImage, type Rect } from './pixels.ts'
 /** How an image meets the sides asked for; the names are Cloudflare Images'. */
 export type FitMode = 'scale-down' | 'contain' | 'cover' | 'crop' | 'pad';
 
+/** Sides that are asked for, and what happens where the aspect ratio differs. */
 export interface FitOptions {
   /** Device pixels. With one side the other follows the aspect ratio; with none the image stays as it is. */
   readonly width?: number | undefined;

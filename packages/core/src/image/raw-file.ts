@@ -27,6 +27,7 @@ export interface FileSink extends PixelSink, AsyncDisposable {
   dispose(): Promise<void>;
 }
 
+/** Where pixels on disk go. */
 export interface FileOptions {
   /** Where temporary files go; the system's folder (TMPDIR) by default. */
   readonly directory?: string;

@@ -17,6 +17,7 @@ export interface BlockCost {
   readonly attentionMacs: number;
 }
 
+/** The bill of a network: parameters, operations and statistics, in all and by block. */
 export interface ElfDescription {
   readonly config: ElfConfig;
   /** Every key of a checkpoint with its shape, in the order of the network. */

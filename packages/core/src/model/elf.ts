@@ -25,6 +25,7 @@ import type { Module } from './module.ts';
  * Sides are multiples of 16: half resolution, then three halvings.
  */
 
+/** Everything in which the presets differ; {@link CONFIGS} has theirs. */
 export interface ElfConfig {
   /** C. */
   readonly channels: number;
@@ -46,6 +47,7 @@ export interface ElfConfig {
   readonly expansion: number;
 }
 
+/** What the network gives. */
 export interface ElfOutputs {
   /** The restored picture, not clamped. N 3 H W */
   readonly restored: Value;

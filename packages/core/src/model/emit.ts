@@ -8,6 +8,7 @@ import { parametersOf, presetParameters } from './describe.ts';
 import { configOf, type ElfChoice } from './presets.ts';
 import type { StatisticSlot } from './statistics.ts';
 
+/** Which network with which weights, and what kind of graph of it. */
 export interface EmitOptions extends BuildOptions {
   readonly model: ElfChoice;
   /** Every parameter of the network and nothing else, fitted by {@link loadStateDict}. */
@@ -25,6 +26,7 @@ export interface Port {
   readonly shape: readonly (number | string)[];
 }
 
+/** An ONNX model and what its tensors mean. */
 export interface EmittedElf {
   /** The ONNX model. Equal arguments give equal bytes. */
   readonly onnx: Uint8Array;

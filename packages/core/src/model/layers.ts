@@ -6,6 +6,7 @@ import type { Module } from './module.ts';
 
 // The layers that elf.ts is written in. Each reads its parameters at its module's path and lowers itself as the target wants.
 
+/** A convolution beyond its output channels. */
 export interface ConvLayer {
   readonly kernel?: 1 | 3;
   readonly stride?: number;
@@ -163,6 +164,7 @@ export function resample(m: Module, x: Value, factor: number): Value {
   return project(op.resize(m, x, factor));
 }
 
+/** Channels of N C h w. */
 export function channels(x: Value): number {
   return x.shape[1] as number;
 }

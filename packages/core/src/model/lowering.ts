@@ -50,4 +50,5 @@ export const LOWERINGS = {
   webgpu: { ...fast, alignment: 4, concatFanIn: 7 },
 } as const satisfies Record<string, Lowering>;
 
+/** A kind of runtime that graphs are laid out for; {@link LOWERINGS} tells what that changes. */
 export type Target = keyof typeof LOWERINGS;

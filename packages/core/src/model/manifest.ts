@@ -3,10 +3,12 @@ import { type ModelSize, TASKS, type Task } from './models.ts';
 
 /** The names of the four network variants; presets.ts holds their configurations. */
 export const PRESETS = ['elf', 'elf-prelu', 'elf-lw', 'alformer'] as const;
+/** A network with published wiring and sizes; see {@link CONFIGS}. */
 export type PresetName = (typeof PRESETS)[number];
 
 /** How the weights file stores its numbers. */
 export const STORAGE_DTYPES = ['float32', 'float16'] as const;
+/** How weights are stored; arithmetic is float32 either way. */
 export type StorageDtype = (typeof STORAGE_DTYPES)[number];
 
 /** `manifest.json` of a model folder: what the weights are, whence, and how good. */
@@ -29,11 +31,13 @@ export interface Manifest {
   readonly scores: readonly Score[];
 }
 
+/** One set of images that a model was trained on. */
 export interface DataSource {
   readonly name: string;
   readonly licence: string;
 }
 
+/** One measurement of a model on one set. */
 export interface Score {
   /** What was measured on, for example `val-heavy`. */
   readonly set: string;

@@ -2,6 +2,7 @@ import type { Manifest } from './manifest.ts';
 
 /** What an image is restored from. */
 export const TASKS = ['derain', 'lowlight', 'underwater'] as const;
+/** What a model restores from. */
 export type Task = (typeof TASKS)[number];
 
 /** `lw`: the paper's light network. `full`: the paper's network. */

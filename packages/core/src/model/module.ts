@@ -15,6 +15,7 @@ export interface Module extends Scope, ModuleContext {
   at(part: string): Module;
 }
 
+/** A scope that knows the configuration, the lowering and the statistics. */
 export function createModule(scope: Scope, context: ModuleContext): Module {
   return { ...scope, ...context, at: (part) => createModule(scope.at(part), context) };
 }

@@ -2,6 +2,7 @@ import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ElfinError, isElfinError } from '../errors.ts';
 
+/** How a file is written. */
 export interface WriteOptions {
   /** Whether a file that exists is replaced; it is OUTPUT_EXISTS otherwise. */
   readonly force?: boolean;

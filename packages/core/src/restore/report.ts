@@ -46,4 +46,5 @@ export interface UntouchedReport {
   readonly timings: Timings;
 }
 
+/** What was done: restored by a model, or left alone by `auto`. */
 export type RestoreReport = RestoredReport | UntouchedReport;

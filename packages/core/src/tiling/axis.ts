@@ -17,6 +17,7 @@ export interface Axis {
   readonly seams: readonly Seam[];
 }
 
+/** How one direction is to be cut. */
 export interface AxisOptions {
   /** Largest window; a multiple of 16. */
   readonly window: number;

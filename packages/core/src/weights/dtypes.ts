@@ -19,6 +19,7 @@ export const DTYPE_BYTES = {
   F8_E4M3: 1,
   F8_E5M2: 1,
 } as const;
+/** An element type by its safetensors name. */
 export type Dtype = keyof typeof DTYPE_BYTES;
 
 /** True for the number types that weights can have; the rest are counters and masks, which no parameter is. */

@@ -14,6 +14,7 @@ export type PickleValue =
   | Global
   | Made;
 
+/** A Python tuple. */
 export interface Tuple {
   readonly tuple: readonly PickleValue[];
 }
@@ -30,6 +31,7 @@ export interface Made {
   readonly made: string;
 }
 
+/** What a pickle may name, and how large it may grow. */
 export interface UnpickleOptions {
   /** The closed list, by `module.name`. */
   readonly globals: ReadonlyMap<string, Global>;

@@ -10,6 +10,7 @@ import {
 
 /** Number types that checkpoints store, under safetensors' names. */
 export const WEIGHT_DTYPES = ['F32', 'F16', 'BF16', 'F64'] as const;
+/** Element types that weights may have. */
 export type WeightDtype = (typeof WEIGHT_DTYPES)[number];
 
 /** One parameter. Values are widened or narrowed to float32 in memory, whatever the file stored. */
@@ -25,6 +26,7 @@ export interface WeightTensor {
 /** Parameters under the names of the network's checkpoints, for example `dsnet.tail.weight`. */
 export type StateDict = ReadonlyMap<string, WeightTensor>;
 
+/** Whose weights they are and where they came from, for messages. */
 export interface LoadOptions {
   /** What the weights are called in errors. */
   readonly where?: string;
