@@ -14,14 +14,6 @@ it('the commands of docs/plugins.md lead from nothing to a restored upload', asy
   const commands = /<!-- run: quickstart -->\n```sh\n(.*?)```/s.exec(docs)?.[1];
   if (commands === undefined) throw new Error('docs/plugins.md has no quickstart.');
   const folder = await mkdtemp(join(tmpdir(), 'elfin-quickstart-'));
-  const create = {
-    width: 120,
-    height: 90,
-    channels: 3,
-    background: '#456',
-    noise: { type: 'gaussian', mean: 120, sigma: 40 },
-  } as const;
-  await writeFile(join(folder, 'photo.jpg'), await sharp({ create }).jpeg().toBuffer());
 
   // The reader stands in the checkout; here npm is told where that is, and versitygw is the cached one.
   const bin = join(folder, 'bin');
@@ -35,6 +27,7 @@ it('the commands of docs/plugins.md lead from nothing to a restored upload', asy
   const script = commands
     .replaceAll('7070', String(store))
     .replaceAll('8099', String(hook))
+    .replaceAll('packages/cli/assets/', `${repository}packages/cli/assets/`)
     .replaceAll(
       'npm run --silent elfin --',
       `${process.execPath} --conditions=@elfin/source ${repository}packages/cli/src/main.ts`,
@@ -61,7 +54,8 @@ it('the commands of docs/plugins.md lead from nothing to a restored upload', asy
     const results = await readdir(place);
     expect(results).toHaveLength(1);
     expect(output).toContain(`bucket/photos/restored/incoming/photo.jpg/${results[0]}`);
-    expect(await sharp(join(place, results[0]!)).metadata()).toMatchObject({ format: 'jpeg', width: 120, height: 90 });
+    const { width, height } = await sharp(join(repository, 'packages/cli/assets/rainy.jpg')).metadata();
+    expect(await sharp(join(place, results[0]!)).metadata()).toMatchObject({ format: 'jpeg', width, height });
   } finally {
     process.kill(-child.pid!, 'SIGKILL');
     await rm(folder, { recursive: true, force: true });

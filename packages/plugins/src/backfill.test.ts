@@ -70,7 +70,7 @@ describe('backfill', () => {
       sink,
       cursor,
       signal: stop.signal,
-      saveEveryMs: 0,
+      saveEveryMs: 20,
       onProgress: ({ sent }) => sent >= 1000 && stop.abort(),
     });
     await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' });

@@ -8,6 +8,7 @@ export { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';
 export { RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './marks.ts';
 export * from './notify.ts';
 export type { Outcome, TriggerCounts } from './outcome.ts';
+export * from './prewarm.ts';
 export type { QuarantineEntry } from './quarantine.ts';
 export * from './remote-restorer.ts';
 export type * from './restorer.ts';

@@ -6,43 +6,49 @@ import { ALIAS_NEEDS, assertTemplate, DESTINATION_NEEDS } from './template.ts';
 
 const texts = z.union([z.string(), z.array(z.string())]).transform((value) => (Array.isArray(value) ? value : [value]));
 
-const RuleSchema = z.strictObject({
-  /** For people: reports and quarantine name it. */
-  name: z.string().min(1).optional(),
-  /** Which objects. Absent: any bucket. */
-  bucket: z.string().min(1).optional(),
-  prefix: z.string().default(''),
-  /** One or several; upper and lower case are the same. */
-  suffix: texts.default(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.tif', '.tiff']),
-  /** Prefixes inside `prefix` that the rule leaves alone. */
-  exclude: texts.default([]),
-  minBytes: z.int().nonnegative().default(1),
+/** Every field of a rule; the table in docs/plugins.md is made of these words. */
+export const RuleSchema = z.strictObject({
+  name: z.string().min(1).optional().describe('For people: reports and the quarantine name it.'),
+  bucket: z.string().min(1).optional().describe('Objects of this bucket; any where it is absent.'),
+  prefix: z.string().default('').describe('Objects whose key begins so.'),
+  suffix: texts
+    .default(['.jpg', '.jpeg', '.png', '.webp', '.avif', '.tif', '.tiff'])
+    .describe('Objects whose key ends so, in upper or lower case; one or a list.'),
+  exclude: texts.default([]).describe('Prefixes inside `prefix` that the rule leaves alone.'),
+  minBytes: z.int().nonnegative().default(1).describe('Smaller objects are skipped.'),
   maxBytes: z
     .int()
     .positive()
-    .default(64 * 1024 * 1024),
-  /** Content types, `image/*` allowed. Absent: whatever the suffix says. */
-  types: texts.optional(),
-  /** What to do with them. */
-  task: z.enum([...TASKS, 'auto']),
-  model: z.enum(['lw', 'full']).default('lw'),
-  strength: z.number().min(0).max(1).default(1),
-  /** `auto` keeps the source's format. */
-  format: z.enum(['auto', 'jpeg', 'png', 'webp', 'avif', 'tiff']).default('auto'),
-  quality: z.int().min(1).max(100).optional(),
-  /** What survives of the source's EXIF, XMP and IPTC. */
-  metadata: z.enum(['none', 'copyright', 'keep']).default('copyright'),
-  /** What results take over from their sources, beside the content type. */
-  keep: z.array(z.enum(['userMetadata', 'tags', 'storageClass'])).default(['userMetadata']),
-  /** Tags of results, beside those kept. */
-  tags: z.record(z.string().min(1).max(128), z.string().max(256)).optional(),
-  /** Storage class of results, instead of the one kept. */
-  storageClass: z.string().min(1).optional(),
-  /** Where to. */
-  destination: z.string().default('restored/{key}/{digest8}.{ext}'),
-  /** Absent: the source's bucket. */
-  destinationBucket: z.string().min(1).optional(),
-  alias: z.string().optional(),
+    .default(64 * 1024 * 1024)
+    .describe('Larger objects are quarantined.'),
+  types: texts.optional().describe('Content types, `image/*` too; any where it is absent.'),
+  task: z.enum([...TASKS, 'auto']).describe('What to do; `auto` where the restorer has a classifier.'),
+  model: z.enum(['lw', 'full']).default('lw').describe('The small network or the large one.'),
+  strength: z.number().min(0).max(1).default(1).describe('How much of the change is applied.'),
+  format: z
+    .enum(['auto', 'jpeg', 'png', 'webp', 'avif', 'tiff'])
+    .default('auto')
+    .describe("Of the result; `auto` keeps the source's."),
+  quality: z.int().min(1).max(100).optional().describe("The encoder's; its own default where it is absent."),
+  metadata: z
+    .enum(['none', 'copyright', 'keep'])
+    .default('copyright')
+    .describe("What survives of the image's EXIF, XMP and IPTC."),
+  keep: z
+    .array(z.enum(['userMetadata', 'tags', 'storageClass']))
+    .default(['userMetadata'])
+    .describe('What results take over from the object that they are made of.'),
+  tags: z
+    .record(z.string().min(1).max(128), z.string().max(256))
+    .optional()
+    .describe('Tags of results, beside those kept.'),
+  storageClass: z.string().min(1).optional().describe('Storage class of results, instead of the one kept.'),
+  destination: z
+    .string()
+    .default('restored/{key}/{digest8}.{ext}')
+    .describe('Where to: `{key}`, or `{dir}` with `{name}` or `{stem}`; `{digest8}` or `{digest}`; `{ext}`, `{task}`.'),
+  destinationBucket: z.string().min(1).optional().describe("Another bucket than the source's."),
+  alias: z.string().optional().describe('A stable copy for the newest upload, for example `latest/{key}`.'),
 });
 
 /** A rule as written in a configuration: see docs/plugins.md for each field. */

@@ -11,6 +11,8 @@ export interface StepContext {
   readonly source: {
     readonly bytes: Uint8Array;
     readonly etag: string;
+    /** Where the bucket keeps versions. */
+    readonly versionId?: string;
     readonly type?: string;
     readonly metadata: Readonly<Record<string, string>>;
   };
@@ -19,6 +21,8 @@ export interface StepContext {
     readonly key: string;
     readonly bytes: Uint8Array;
     readonly type: string;
+    /** What the restorer said of it. */
+    readonly report?: Readonly<Record<string, unknown>>;
   };
   /**
    * Metadata that marks an object as elfin's own. Whatever a step writes where a rule could see it must carry it.

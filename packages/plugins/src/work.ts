@@ -62,7 +62,9 @@ async function carryOut(shop: Workshop, plan: Plan, signal: AbortSignal): Promis
   const { target } = plan;
   const place = { key: target.key, bucket: target.bucket } as const;
   const before = await target.store.head(target.key, { signal });
-  if (before && !(await isClaimed(target.store, shop.claims.prefix, plan.digest))) {
+  // Where nothing follows the commit, nothing can be left to do, and the claim need not be looked for.
+  const follows = plan.alias !== undefined || shop.notify !== undefined;
+  if (before && !(follows && (await isClaimed(target.store, shop.claims.prefix, plan.digest)))) {
     await writeAlias(plan, undefined, signal);
     return { status: 'done', ...place };
   }
@@ -127,12 +129,19 @@ async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<Ma
         event,
         rule,
         options,
-        source: { bytes, etag: plan.etag, metadata: found.metadata, ...(found.type && { type: found.type }) },
+        source: {
+          bytes,
+          etag: plan.etag,
+          metadata: found.metadata,
+          ...(found.type && { type: found.type }),
+          ...(found.versionId && { versionId: found.versionId }),
+        },
         result: {
           bucket: plan.target.bucket,
           key: plan.target.key,
           bytes: restored,
           type: CONTENT_TYPES[options.format],
+          ...(report && { report }),
         },
         marks: markedMetadata({}, marks),
         storage: shop.storage,
