@@ -20,28 +20,9 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
   const models = (await readdir(here('../../packages/models'))).filter((name) => /^[a-z]+-(lw|full)$/.test(name));
   const ort = fileURLToPath(new URL('.', import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm')));
   await Promise.all([
-    build({
-      entryPoints: [fileURLToPath(import.meta.resolve('@elfin/core/web-worker'))],
-      outfile: `${out}/elfin/web-worker.js`,
-      bundle: true,
-      format: 'esm',
-      minify: true,
-      target: 'es2022',
-      conditions: ['@elfin/source'],
-      external: ['onnxruntime-web/*'],
-      logLevel: 'warning',
-    }),
-    build({
-      entryPoints: [here('src/app.ts'), here('src/service-worker.ts')],
-      outdir: out,
-      bundle: true,
-      format: 'esm',
-      minify: true,
-      target: 'es2022',
-      conditions: ['@elfin/source'],
-      define: { MODELS: JSON.stringify(models) },
-      logLevel: 'warning',
-    }),
+    bundle(fileURLToPath(import.meta.resolve('@elfin/core/web-worker')), `${out}/elfin`),
+    bundle(here('src/app.ts'), out, { MODELS: JSON.stringify(models) }),
+    bundle(here('src/service-worker.ts'), out),
     cp(here('public'), out, { recursive: true }),
     cp(here('../../packages/cli/assets/rainy.jpg'), `${out}/sample.jpg`),
     ...ORT.map((name) => cp(`${ort}${name}`, `${out}/elfin/${name}`)),
@@ -51,6 +32,21 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
   ]);
   await stampServiceWorker(out);
   return models;
+}
+
+function bundle(entry: string, outdir: string, define: Record<string, string> = {}): Promise<unknown> {
+  return build({
+    entryPoints: [entry],
+    outdir,
+    define,
+    bundle: true,
+    format: 'esm',
+    minify: true,
+    target: 'es2022',
+    conditions: ['@elfin/source'],
+    external: ['onnxruntime-web/*'],
+    logLevel: 'warning',
+  });
 }
 
 /** The worker's cache is named after what is in the page, so that a new build replaces the old one. */

@@ -23,7 +23,8 @@ export async function toWireInput(
   if (input instanceof ArrayBuffer) return { input: new Uint8Array(input), transfer: [] };
   if (input instanceof ReadableStream) {
     const bytes = await readBytes(input, limits?.bytes ?? DEFAULT_LIMITS.bytes, signal);
-    return { input: bytes, transfer: [bytes.buffer as ArrayBuffer] };
+    // A handle, which may be sent twice.
+    return { input: new Blob([bytes as Uint8Array<ArrayBuffer>]), transfer: [] };
   }
   if (isPicture(input)) {
     const bitmap = await bitmapOf(input);

@@ -73,7 +73,8 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
     else if (message.kind === 'download') onDownload(message.download);
     else if (message.kind === 'lost') {
       onLost();
-      end(new ElfinError('RUNTIME_FAILED', `The GPU was lost (${message.reason}); try again, it starts afresh.`));
+      const lost = `The GPU was lost (${message.reason}); try again, it starts afresh.`;
+      end(new ElfinError('RUNTIME_FAILED', lost, { data: { lost: true } }));
     } else if (message.kind === 'question') void answer(message);
     else if (message.kind === 'progress') waiting.get(message.id)?.hooks.progress?.(message.progress);
     else if (message.kind === 'tile') waiting.get(message.id)?.hooks.tile?.(message.tile);

@@ -1,9 +1,10 @@
-import { ElfinError, throwIfAborted } from '../errors.ts';
+import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { checkPixels } from '../image/pixels.ts';
 import type { Download, ModelRef, ModelSize, Models } from '../model/models.ts';
 import type { Classify } from '../restore/options.ts';
 import type { Restorer, WarmupOptions } from '../restorer.ts';
 import type { Backend } from '../runtime/runtime.ts';
+import type { Progress } from '../tiling/run.ts';
 import { toWireInput, type WebInput } from './input.ts';
 import { type Link, openLink } from './link.ts';
 import type { WireModel } from './messages.ts';
@@ -44,8 +45,9 @@ const MOST_LOSSES = 2;
 
 /**
  * A restorer whose work is done in a Web Worker: decoding, tiling and the network never run on the page's thread. The worker
- * starts at the first call and is ended by `dispose`, which gives all its memory back. After a crash or a lost
- * GPU the call under way fails with RUNTIME_FAILED and the next one starts another worker; after two losses without WebGPU.
+ * starts at the first call and is ended by `dispose`, which gives all its memory back. When the GPU is lost, the call under
+ * way begins again in another worker, after two losses without WebGPU (`backend.declined` says so); where `device` is
+ * `webgpu` it fails with RUNTIME_FAILED, as it does when the worker dies, and the next call starts afresh.
  * Errors: OPTION_INVALID, CONFIG_INVALID for a page without HTTPS.
  */
 export function createRestorer(options: WebRestorerOptions): WebRestorer {
@@ -105,9 +107,20 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
     return link;
   }
 
+  /** Does what needs a worker; with another one when the GPU was lost meanwhile, in the end without WebGPU. */
+  async function steadily<T>(work: (link: Link) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work(connect());
+      } catch (error) {
+        if (!(device === 'auto' && isElfinError(error) && error.data.lost === true)) throw error;
+      }
+    }
+  }
+
   async function warm({ task, model, signal }: WarmupOptions): Promise<Backend> {
     throwIfAborted(signal);
-    return connect().call('warmup', { task, ...modelOf(model) }, { signal });
+    return steadily((worker) => worker.call('warmup', { task, ...modelOf(model) }, { signal }));
   }
 
   async function dispose(): Promise<void> {
@@ -120,11 +133,21 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
   return {
     async restore(input, { signal, onProgress, onTile, model, ...given }) {
       throwIfAborted(signal);
-      const worker = connect();
-      const { input: sent, transfer } = await toWireInput(input, { ...given, ...(signal && { signal }) });
-      const ask = { input: sent, options: { ...given, ...modelOf(model) }, tiles: onTile !== undefined };
-      const hooks = { progress: onProgress, tile: onTile };
-      const { image, prior, beside, report } = await worker.call('restore', ask, { signal, transfer, hooks });
+      const reading = { ...given, ...(signal && { signal }) };
+      // Streams can be read but once.
+      const source = input instanceof ReadableStream ? (await toWireInput(input, reading)).input : input;
+      let fraction = 0;
+      const progress =
+        onProgress &&
+        ((step: Progress) => {
+          fraction = Math.max(fraction, step.fraction);
+          onProgress({ ...step, fraction });
+        });
+      const { image, prior, beside, report } = await steadily(async (worker) => {
+        const { input: sent, transfer } = await toWireInput(source, reading);
+        const ask = { input: sent, options: { ...given, ...modelOf(model) }, tiles: onTile !== undefined };
+        return worker.call('restore', ask, { signal, transfer, hooks: { progress, tile: onTile } });
+      });
       return { image: checkPixels(image), degradation: () => prior, ...beside, report };
     },
     warmup: warm,
