@@ -58,15 +58,33 @@ export function identitySessions({ before, record = false }: IdentityOptions = {
 }
 
 function answer({ image, core }: Feeds, names: readonly string[]): Outputs {
-  const pixels = image!.data as Float32Array;
-  const [, , height, width] = image!.shape as [number, number, number, number];
+  const bytes = image!.type === 'uint8';
+  const [, height = 0, width = 0] = bytes ? image!.shape : image!.shape.slice(1);
+  const pixels = planes(image!);
   const half = halve(pixels, width, height);
+  const background = half.map((value) => value / 2);
+  const [h, w] = [height / 2, width / 2];
   const outputs: Record<string, Tensor> = {
-    restored: { type: 'float32', shape: image!.shape, data: pixels.slice() },
-    background: { type: 'float32', shape: [1, 3, height / 2, width / 2], data: half.map((value) => value / 2) },
-    sums: { type: 'float32', shape: [1, 9], data: sums(half, width / 2, height / 2, core?.data as Float32Array) },
+    restored: { ...image!, data: image!.data.slice() } as Tensor,
+    background: bytes
+      ? { type: 'uint8', shape: [1, h, w, 3], data: interleave(background) }
+      : { type: 'float32', shape: [1, 3, h, w], data: background },
+    sums: { type: 'float32', shape: [1, 9], data: sums(half, w, h, core?.data) },
   };
   return Object.fromEntries(names.map((name) => [name, outputs[name]!]));
+}
+
+/** Either layout as planes in 0…1, channels first. */
+export function planes({ type, shape, data }: Tensor): Float32Array {
+  if (type === 'float32') return data as Float32Array;
+  const channels = shape[3]!;
+  const size = data.length / channels;
+  return Float32Array.from(data, (_, i) => data[(i % size) * channels + Math.floor(i / size)]! / 255);
+}
+
+function interleave(planes: Float32Array): Uint8Array {
+  const size = planes.length / 3;
+  return Uint8Array.from(planes, (_, i) => Math.round(planes[(i % 3) * size + Math.floor(i / 3)]! * 255));
 }
 
 /** Planes at half resolution: 2×2 means. */
@@ -84,7 +102,7 @@ export function halve(planes: Float32Array, width: number, height: number): Floa
   return out;
 }
 
-function sums(half: Float32Array, width: number, height: number, core?: Float32Array): Float32Array {
+function sums(half: Float32Array, width: number, height: number, core?: ArrayLike<number>): Float32Array {
   const out = new Float32Array(9);
   for (const [slot, { level }] of identityLayout.entries()) {
     const step = 2 ** level;

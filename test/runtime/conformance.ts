@@ -92,6 +92,44 @@ export function conformance(name: string, make: () => Runtime & AsyncDisposable,
       expect(distance(told.restored!, whole.restored!)).toBeLessThan(1e-3);
     });
 
+    test('given them as bytes, the result and the sums are those of the floats', async () => {
+      await using floats = await runtime.open(model, GIVEN);
+      await using bytes = await runtime.open(model, { ...GIVEN, io: 'uint8' });
+      const random = seeded(5);
+      const values = (length: number, most: number) => Uint8Array.from({ length }, () => random() * most);
+      const fed: Feeds = {
+        image: { type: 'uint8', shape: [1, 32, 48, 3], data: values(32 * 48 * 3, 256) },
+        quadrants: { type: 'uint8', shape: [1, 16, 24, 12], data: values(16 * 24 * 12, 256) },
+        core: { type: 'uint8', shape: [1, 16, 24, 1], data: new Uint8Array(16 * 24).fill(1, 0, 8 * 24) },
+      };
+      const length = describeElf('elf-lw').statistics.reduce((sum, slot) => sum + slot.length, 0);
+      const means = Float32Array.from({ length }, () => 0.1 + 0.4 * random());
+      const statistics: Tensor = { type: 'float32', shape: [1, length], data: means };
+      const asFloats = ({ shape: [, h = 0, w = 0, c = 0], data }: Tensor, most: number): Tensor => ({
+        type: 'float32',
+        shape: [1, c, h, w],
+        data: Float32Array.from(data, (_, i) => data[(i % (h * w)) * c + Math.floor(i / (h * w))]! / most),
+      });
+      const told = await bytes.run({ ...fed, statistics });
+      const plain = await floats.run({
+        image: asFloats(fed.image!, 255),
+        quadrants: asFloats(fed.quadrants!, 255),
+        core: asFloats(fed.core!, 1),
+        statistics,
+      });
+      const largest = Array.from(plain.sums!.data).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(distance(told.sums!, plain.sums!) / largest).toBeLessThan(1e-4);
+      for (const [name, shape] of [['restored', [1, 32, 48, 3]] as const, ['background', [1, 16, 24, 3]] as const]) {
+        expect(told[name]).toMatchObject({ type: 'uint8', shape });
+        const size = shape[1] * shape[2];
+        const off = [...told[name]!.data].filter((value, i) => {
+          const float = plain[name]!.data[(i % 3) * size + Math.floor(i / 3)]! * 255;
+          return Math.abs(value - Math.min(255, Math.max(0, float))) > 0.6;
+        });
+        expect(off).toEqual([]);
+      }
+    });
+
     test('overlapping calls each get their own answer', async () => {
       await using session = await runtime.open(model, OWN);
       const feeds = Array.from({ length: 6 }, (_, seed) => picture(32, 32, seed));

@@ -4,4 +4,5 @@ export * from './protocol/open-inference.ts';
 export * from './protocol/read-bounded.ts';
 export * from './protocol/triton.ts';
 export type { Endpoints, EndpointsOptions } from './runtime/remote/endpoints.ts';
+export * from './runtime/remote/whole-image.ts';
 export * from './runtime/remote.ts';

@@ -1,11 +1,11 @@
 import { ElfinError } from './errors.ts';
-import { type ModelSize, TASKS, type Task } from './model/models.ts';
+import { type ModelSize, type Models, TASKS, type Task } from './model/models.ts';
 
 /**
  * Raised whenever the same weights, options and codec would give other pixels (a change to the graph's arithmetic or to the
  * tiling): every stored result is then made anew.
  */
-const RESULT_VERSION = 1;
+const RESULT_VERSION = 2;
 
 interface Option<T> {
   /** The value in its one canonical spelling; undefined where it is not one. */
@@ -131,6 +131,23 @@ export interface ResultIdentity {
    */
   readonly models: readonly string[];
   readonly codec: { readonly name: string; readonly version: string };
+}
+
+/**
+ * Digests of all weights that may decide a result's pixels: one for a task, every task's that there is for `auto`.
+ * Errors: those of `resolve`; for `auto` only where there is no model at all.
+ */
+export async function resultModels(
+  models: Models,
+  { restore, model = 'lw' }: Pick<ResultOptions, 'restore' | 'model'>,
+): Promise<readonly string[]> {
+  if (restore === 'none') return [];
+  if (restore !== 'auto') return [(await models.resolve(restore, model)).digest];
+  const found = await Promise.allSettled(TASKS.map((task) => models.resolve(task, model)));
+  const known = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value.digest] : []));
+  const failed = found.find((one) => one.status === 'rejected');
+  if (failed && known.length === 0) throw failed.reason;
+  return known;
 }
 
 /**

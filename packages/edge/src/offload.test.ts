@@ -5,6 +5,7 @@ import { loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
 import { afterEach, expect, test } from 'vitest';
 import { readImage } from '../../../test/fixtures/images/read.ts';
+import { seededModel } from '../../../test/helpers/seeded-model.ts';
 import { createLadder, createLocalPlace, type WorkContext } from './engine.ts';
 import { NO_METRICS } from './metrics.ts';
 import { createWorkerPlace } from './offload.ts';
@@ -38,9 +39,11 @@ async function worker(answer: RequestListener) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
 }
 
-const restored = { 'content-type': 'image/png', 'restore-status': 'restored' };
+const model = await seededModel('elf-lw');
+const models = { resolve: async () => model };
+const restored = { 'content-type': 'image/png', 'restore-status': 'restored', 'elfin-model': model.digest };
 const place = (...urls: string[]) =>
-  createWorkerPlace({ codec, endpoints: createRemoteRuntime({ endpoints: urls, attemptMs: 500 }).endpoints });
+  createWorkerPlace({ codec, models, endpoints: createRemoteRuntime({ endpoints: urls, attemptMs: 500 }).endpoints });
 const context = (): WorkContext => ({
   signal: new AbortController().signal,
   deadline: Date.now() + 10_000,
@@ -50,15 +53,17 @@ const context = (): WorkContext => ({
   onProgress: () => undefined,
 });
 
-test('a whole image goes out with canonical options, deadline and trace, and comes back believed', async () => {
+test('a whole image goes out with options, weights, deadline and trace, and comes back believed', async () => {
   const { url, seen } = await worker((_, response) => response.writeHead(200, restored).end(good));
   const made = await place(url).make(work, context());
   expect([made.width, made.height, Buffer.compare(made.bytes, good)]).toEqual([24, 16, 0]);
   expect(decodeURIComponent(seen[0]?.url ?? '')).toBe('/restore?o=format=png,restore=derain,width=24');
   expect(seen[0]?.headers).toMatchObject({
     traceparent: context().traceparent,
+    'elfin-models': model.digest,
     'elfin-deadline-ms': expect.stringMatching(/^\d+$/),
   });
+  expect(made.restored).toMatchObject({ digest: model.digest });
 });
 
 test.each<[string, RequestListener]>([
@@ -80,6 +85,14 @@ test.each<[string, RequestListener]>([
   [
     'one that did not restore',
     (_, response) => response.writeHead(200, { ...restored, 'restore-status': 'passthrough' }).end(good),
+  ],
+  [
+    'one with other weights',
+    (_, response) => response.writeHead(200, { ...restored, 'elfin-model': 'f'.repeat(64) }).end(good),
+  ],
+  [
+    'one that does not tell its weights',
+    (_, response) => response.writeHead(200, { ...restored, 'elfin-model': '' }).end(good),
   ],
   ['one that says nothing of it', (_, response) => response.writeHead(200, { 'content-type': 'image/png' }).end(good)],
   ['one that is busy', (_, response) => response.writeHead(503).end()],

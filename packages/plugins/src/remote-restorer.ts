@@ -1,11 +1,11 @@
-import { type Codec, canonicalOptions, ElfinError, type Models, parseRestoreStatus, TASKS } from '@elfin/core';
-import { type Endpoints, readBounded } from '@elfin/core/remote';
+import { type Codec, type Models, resultModels } from '@elfin/core';
+import { type Endpoints, restoreWholeImage } from '@elfin/core/remote';
 import type { UploadRestorer } from './restorer.ts';
 
 export interface RemoteUploadRestorerOptions {
   /** Machines that run `elfin worker`: `createRemoteRuntime({ endpoints }).endpoints`. */
   readonly endpoints: Endpoints;
-  /** The models that the workers have; only their digests are asked for, as part of each result's name. */
+  /** The models that the workers have: their digests are part of each result's name, and other weights are refused. */
   readonly models: Models;
   /** Its probe looks at an answer before it is believed. */
   readonly codec: Pick<Codec, 'probe'>;
@@ -25,34 +25,14 @@ export function createRemoteUploadRestorer(options: RemoteUploadRestorerOptions)
   const { endpoints, models, codec, version = '1', maxBytes = 64 * 1024 * 1024, timeoutMs = 300_000 } = options;
   return {
     codec: { name: 'worker', version },
-    async models({ restore, model = 'lw' }) {
-      if (restore === 'none') return [];
-      if (restore !== 'auto') return [(await models.resolve(restore, model)).digest];
-      const refs = await Promise.allSettled(TASKS.map((task) => models.resolve(task, model)));
-      return refs.flatMap((ref) => (ref.status === 'fulfilled' ? [ref.value.digest] : []));
-    },
+    models: (wanted) => resultModels(models, wanted).then((digests) => [...digests]),
     async restoreBytes(bytes, wanted, { signal }) {
+      const digests = await resultModels(models, wanted);
       const deadline = Date.now() + timeoutMs;
-      const restored = await endpoints.call({
-        method: 'POST',
-        path: `/restore?o=${encodeURIComponent(canonicalOptions(wanted))}`,
-        headers: { 'content-type': 'application/octet-stream', 'elfin-deadline-ms': String(timeoutMs) },
-        body: bytes as Uint8Array<ArrayBuffer>,
-        signal,
-        deadline,
-        async read(response, endpoint) {
-          const wrong = (how: string) => new ElfinError('REMOTE_PROTOCOL', `${endpoint} ${how}; check its version.`);
-          const state = parseRestoreStatus(response.headers.get('restore-status'))?.state;
-          if (state !== (wanted.restore === 'none' ? 'passthrough' : 'restored'))
-            throw wrong('did not say that it restored');
-          const answer = await readBounded(response.body, maxBytes);
-          if (!answer) throw wrong(`answered more than ${maxBytes} bytes`);
-          const header = await codec.probe(answer).catch(() => undefined);
-          if (header?.format !== wanted.format) throw wrong(`did not answer a ${wanted.format}`);
-          return answer;
-        },
-      });
-      return { bytes: restored, report: { task: wanted.restore, model: wanted.model ?? 'lw', by: 'worker' } };
+      const asked = { bytes, options: wanted, models: digests, codec, maxBytes, deadline, ...(signal && { signal }) };
+      const { bytes: restored, digest } = await restoreWholeImage(endpoints, asked);
+      const report = { task: wanted.restore, model: wanted.model ?? 'lw', by: 'worker', ...(digest && { digest }) };
+      return { bytes: restored, report };
     },
   };
 }

@@ -28,6 +28,11 @@ export const worker = defineVerb({
       description: 'Tiles waiting before new ones are refused (default 256)',
     },
     'max-memory': { type: 'string', valueHint: 'MiB', description: 'Memory for requests in hand (default 512)' },
+    'max-graphs': {
+      type: 'string',
+      valueHint: '1…64',
+      description: 'Graphs kept open, one a model and way of feeding it (default 8)',
+    },
     'max-side': { type: 'string', valueHint: 'pixels', description: 'Longest side of a tile (default 1024)' },
   },
   examples: [
@@ -43,6 +48,7 @@ export const worker = defineVerb({
     const limits = {
       maxBatch: whole('max-batch', args['max-batch'], 64),
       maxQueue: whole('max-queue', args['max-queue'], 100_000),
+      keep: whole('max-graphs', args['max-graphs'], 64),
       maxSide: whole('max-side', args['max-side'], 8192),
       maxDelayMs: numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 }),
       maxBytes: ((mib) => mib && mib * 1024 * 1024)(whole('max-memory', args['max-memory'], 1 << 20)),
@@ -57,13 +63,14 @@ export const worker = defineVerb({
     const models: ModelRef[] = [...(await allBundled()), ...own];
     const codec = await loadSharpCodec();
     await using device = await createDevice(args.device, threads === undefined ? {} : { threads });
-    await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime, codec });
+    const bundled = bundledModels();
+    await using restorer = createRestorer({ models: bundled, runtime: device.runtime, codec });
     const { provider, implementation, declined } = await restorer.warmup({ task: 'derain' });
     const token = process.env.ELFIN_WORKER_TOKEN;
     const running = await serveWorker({
       models,
       runtime: device.runtime,
-      restoreImage: createWholeImages({ codec, restorer }),
+      restoreImage: createWholeImages({ codec, restorer, models: bundled }),
       host: args.host,
       port: portFlag(args.port, 8000),
       ...(token && { token }),

@@ -53,17 +53,21 @@ export function buildElf(
     ? [shape.batch, shape.height, shape.width]
     : [symbol('N'), symbol('H'), symbol('W')];
   const [h, w] = [over(H, 2), over(W, 2)];
-  const pixels: Shape = io === 'float' ? [N, 3, H, W] : [N, H, W, 3];
 
   const builder = createGraph('elf', opset, source);
   const s = builder.root;
-  const fed = builder.input('image', io === 'float' ? 'float32' : 'uint8', pixels);
-  const image = io === 'float' ? fed : fromBytes(s, fed);
+  const planes = (channels: number, height: Dim, width: Dim): Shape =>
+    io === 'float' ? [N, channels, height, width] : [N, height, width, channels];
+  const input = (name: string, shape: Shape, most: number): Value =>
+    io === 'float' ? builder.input(name, 'float32', shape) : fromBytes(s, builder.input(name, 'uint8', shape), most);
+  const output = (name: OutputName, value: Value, shape: Shape) =>
+    builder.output(name, io === 'float' ? value : toBytes(s, value), shape);
+
+  const image = input('image', planes(3, H, W), 255);
   const down = op.resize(s, image, 1 / 2);
-  const stack =
-    quadrants === 'given' ? builder.input('quadrants', 'float32', [N, 12, h, w]) : cutQuadrants(s, image, down);
+  const stack = quadrants === 'given' ? input('quadrants', planes(12, h, w), 255) : cutQuadrants(s, image, down);
   const given = statistics === 'given' && builder.input('statistics', 'float32', [1, statisticsLength(config)]);
-  const core = statistics === 'given' && wants(outputs, 'sums') && builder.input('core', 'float32', [N, 1, h, w]);
+  const core = statistics === 'given' && wants(outputs, 'sums') && input('core', planes(1, h, w), 1);
   const collected = createStatistics({
     height: h,
     width: w,
@@ -76,8 +80,8 @@ export function buildElf(
 
   const m = createModule(s, { config, lowering, statistics: collected });
   const { restored, background } = ELF(m, image, down, stack);
-  if (wants(outputs, 'restored')) builder.output('restored', io === 'float' ? restored : toBytes(s, restored), pixels);
-  if (wants(outputs, 'background')) builder.output('background', background, [N, 3, h, w]);
+  if (wants(outputs, 'restored')) output('restored', restored, planes(3, H, W));
+  if (wants(outputs, 'background')) output('background', background, planes(3, h, w));
   if (wants(outputs, 'sums')) {
     const sums = collected.sums(s);
     builder.output('sums', sums, [N, sums.shape[1]!]);
@@ -97,12 +101,13 @@ export const zeros: ParameterSource = (_, shape) => new Float32Array(elements(sh
 const wants = (outputs: readonly OutputName[] | undefined, name: OutputName) =>
   outputs === undefined || outputs.includes(name);
 
-/** N H W 3 bytes → N 3 H W, 0…1. */
-function fromBytes(s: Scope, bytes: Value): Value {
-  return op.scale(s, op.transpose(s, op.cast(s, bytes, 'float32'), [0, 3, 1, 2]), 1 / 255);
+/** Bytes 0…most, channels last → channels first, 0…1. */
+function fromBytes(s: Scope, bytes: Value, most: number): Value {
+  const planes = op.transpose(s, op.cast(s, bytes, 'float32'), [0, 3, 1, 2]);
+  return most === 1 ? planes : op.scale(s, planes, 1 / most);
 }
 
-/** N 3 H W → N H W 3 bytes, clamped and rounded. */
+/** Channels first → bytes, channels last, clamped and rounded. */
 function toBytes(s: Scope, x: Value): Value {
   const scaled = op.scale(s, op.clip(s, x, 0, 1), 255);
   return op.transpose(s, op.cast(s, op.round(s, scaled), 'uint8'), [0, 2, 3, 1]);

@@ -6,25 +6,10 @@ export interface GraphVariant extends Pick<SessionOptions, 'io' | 'statistics' |
   readonly model: string;
 }
 
-const PATTERN = /^([a-z0-9.-]+?)\.(uint8|float)(\.statistics)?(\.quadrants)?$/;
-
 /**
  * The name under which a server offers one graph of a model: `<model>.<io>[.statistics][.quadrants]`, the suffixes standing
  * for `given`. The digest in the model's name makes a server with other weights answer 404 instead of other pixels.
  */
 export function graphName({ model, io, statistics, quadrants }: GraphVariant): string {
   return `${model}.${io}${statistics === 'given' ? '.statistics' : ''}${quadrants === 'given' ? '.quadrants' : ''}`;
-}
-
-/** The inverse of {@link graphName}; undefined for any other text. */
-export function parseGraphName(name: string): GraphVariant | undefined {
-  const match = PATTERN.exec(name);
-  if (!match) return undefined;
-  const [, model = '', io, statistics, quadrants] = match;
-  return {
-    model,
-    io: io === 'uint8' ? 'uint8' : 'float',
-    statistics: statistics ? 'given' : 'own',
-    quadrants: quadrants ? 'given' : 'own',
-  };
 }

@@ -7,6 +7,8 @@ import { sessionKey } from '../runtime/session-key.ts';
 export interface SessionPool {
   /** A session whose `dispose` gives it back. Errors: those of the runtime, ABORTED. */
   open(model: ModelRef, options: SessionOptions, signal?: AbortSignal): Promise<Session>;
+  /** Whether it is at hand, or being opened. */
+  has(model: ModelRef, options: SessionOptions): boolean;
   dispose(): Promise<void>;
 }
 
@@ -56,6 +58,7 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
         throw error;
       }
     },
+    has: (model, options) => entries.has(sessionKey(model, options)),
     async dispose() {
       const all = [...entries.values()];
       entries.clear();

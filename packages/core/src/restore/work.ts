@@ -3,6 +3,7 @@ import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { describeElf } from '../model/describe.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
+import type { Tensor } from '../tensor.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
 import { type Progress, runTiles } from '../tiling/run.ts';
 import { shrinkSource } from '../tiling/thumbnail.ts';
@@ -140,6 +141,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
         crop: manifest.crop,
         layout: layoutOf(model),
         onProgress: report,
+        ...(runtime.tiles && { io: runtime.tiles.io, concurrency: runtime.tiles.inFlight }),
         ...(options.onTile && { onTile: options.onTile }),
         ...(prior && { degradation: prior }),
         ...(tiling !== undefined && { tiling: typeof tiling === 'string' ? { mode: tiling } : tiling }),
@@ -167,10 +169,14 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
     async warmup(task, model, signal) {
       checkTask(task);
       const ref = await resolve(task, model);
-      const session = await pool.open(ref, { io: 'float', statistics: 'own', quadrants: 'own' }, signal);
+      const io = runtime.tiles?.io ?? 'float';
+      const session = await pool.open(ref, { io, statistics: 'own', quadrants: 'own' }, signal);
       try {
-        const data = new Float32Array(3 * WARMUP_SIDE ** 2);
-        const image = { type: 'float32', shape: [1, 3, WARMUP_SIDE, WARMUP_SIDE], data } as const;
+        const [side, size] = [WARMUP_SIDE, 3 * WARMUP_SIDE ** 2];
+        const image: Tensor =
+          io === 'uint8'
+            ? { type: 'uint8', shape: [1, side, side, 3], data: new Uint8Array(size) }
+            : { type: 'float32', shape: [1, 3, side, side], data: new Float32Array(size) };
         await session.run({ image }, signal ? { signal } : {});
         return session.backend;
       } finally {

@@ -156,10 +156,12 @@ const PROBE_SIDE = 64;
 
 async function tryOut(engine: Engine, loaded: Loaded, { io, shape }: SessionOptions): Promise<void> {
   const { batch = 1, height = PROBE_SIDE, width = PROBE_SIDE } = shape ?? {};
+  const planes = (channels: number, h: number, w: number) =>
+    io === 'float' ? [batch, channels, h, w] : [batch, h, w, channels];
   const shapes: Record<string, readonly number[]> = {
-    image: io === 'float' ? [batch, 3, height, width] : [batch, height, width, 3],
-    quadrants: [batch, 12, height / 2, width / 2],
-    core: [batch, 1, height / 2, width / 2],
+    image: planes(3, height, width),
+    quadrants: planes(12, height / 2, width / 2),
+    core: planes(1, height / 2, width / 2),
   };
   const feeds = Object.fromEntries(
     loaded.inputs.map(({ name, type, shape: declared }) => {

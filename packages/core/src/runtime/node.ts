@@ -67,7 +67,7 @@ async function surveyNode(device: NodeDevice, threads: number): Promise<Survey> 
   const declined: { provider: string; reason: string }[] = [];
   for (const provider of device === 'auto' ? AUTO : [device]) {
     const reason = listed.includes(provider)
-      ? device === 'auto' && (await hopeless(provider))
+      ? (device === 'auto' || provider === 'cuda') && (await hopeless(provider))
       : `this build of onnxruntime-node offers only ${listed.join(', ')}`;
     if (reason) declined.push({ provider, reason });
     else candidates.push(candidate(provider, threads));

@@ -184,6 +184,33 @@ test('the breaker leaves a broken endpoint alone', async () => {
   ]);
 });
 
+test('an endpoint that comes back is asked again once its breaker has been open for a while', async () => {
+  let down = true;
+  const [back, good] = [await serve((...call) => (down ? call[1].destroy() : invert(...call))), await serve(invert)];
+  const runtime = createRemoteRuntime({ endpoints: [back.url, good.url], breaker: { failures: 2, openMs: 50 } });
+  const session = await runtime.open(model, options);
+  const run = () => session.run({ image }, { outputs: ['restored'] });
+  for (let tile = 0; tile < 4; tile += 1) await run();
+  expect(runtime.endpoints.state()[0]).toMatchObject({ breaker: 'open' });
+  down = false;
+  const before = back.calls();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  for (let tile = 0; tile < 4; tile += 1) await run();
+  expect(back.calls()).toBeGreaterThan(before);
+  expect(runtime.endpoints.state()[0]).toMatchObject({ breaker: 'closed' });
+});
+
+test('who waits behind others is let go at his own deadline', async () => {
+  const hanging = await serve(() => undefined);
+  const session = await createRemoteRuntime({ endpoints: [hanging.url], inFlight: 1 }).open(model, options);
+  const first = session.run({ image });
+  await expect(session.run({ image }, { deadline: Date.now() + 100 })).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  await hanging.close();
+  await expect(first).rejects.toMatchObject({ code: 'NETWORK_FAILED' });
+});
+
 test('no more than the limit is in flight at one endpoint', async () => {
   let now = 0;
   let most = 0;
@@ -210,6 +237,12 @@ test('an abort ends a call at once, and a disposed session runs nothing', async 
   const session = await createRemoteRuntime({ endpoints: [worker.url] }).open(model, options);
   await session.dispose();
   await expect(session.run({ image })).rejects.toMatchObject({ code: 'DISPOSED' });
+});
+
+test.each([{ inFlight: 0 }, { tilesInFlight: 1.5 }])('%o is no limit', (limit) => {
+  expect(() => createRemoteRuntime({ endpoints: ['http://127.0.0.1:1'], ...limit })).toThrow(
+    expect.objectContaining({ code: 'OPTION_INVALID' }),
+  );
 });
 
 test.each(['ftp://host', 'worker:8000', 'http://user:pw@host', 'http://host?x=1', ''])('%j is no endpoint', (url) => {

@@ -10,13 +10,18 @@ import {
 } from '../protocol/open-inference.ts';
 import { readBounded } from '../protocol/read-bounded.ts';
 import { elements, type Tensor } from '../tensor.ts';
-import { createEndpoints, type Endpoints, type EndpointsOptions } from './remote/endpoints.ts';
+import { ATTEMPT_MS, createEndpoints, type Endpoints, type EndpointsOptions, IN_FLIGHT } from './remote/endpoints.ts';
 import type { Backend, Feeds, Outputs, RunOptions, Runtime, Session, SessionOptions } from './runtime.ts';
 
 export interface RemoteOptions extends EndpointsOptions {
   /** Headers of every request, for example `traceparent`; asked anew each time. */
   readonly headers?: () => Readonly<Record<string, string>>;
+  /** Most tiles of one image in flight. Default: what `inFlight` allows at all endpoints together, 24 at most. */
+  readonly tilesInFlight?: number;
 }
+
+/** So many tiles of 512² as bytes, there and back, are some 50 MB. */
+const TILES_IN_FLIGHT = 24;
 
 /** A runtime whose sessions run elsewhere: our worker, Triton or KServe, by the Open Inference Protocol v2. */
 export interface RemoteRuntime extends Runtime {
@@ -27,17 +32,25 @@ export interface RemoteRuntime extends Runtime {
 const OUTPUTS = ['restored', 'background', 'sums'];
 
 /**
- * Errors: CONFIG_INVALID for a bad endpoint. Its sessions throw what {@link Endpoints.call} throws.
+ * Errors: CONFIG_INVALID for a bad endpoint, OPTION_INVALID for a limit below 1. Its sessions throw what
+ * {@link Endpoints.call} throws.
  */
 export function createRemoteRuntime(options: RemoteOptions): RemoteRuntime {
   const endpoints = createEndpoints(options);
+  const { inFlight = IN_FLIGHT } = options;
+  const { tilesInFlight = Math.min(TILES_IN_FLIGHT, inFlight * endpoints.urls.length) } = options;
+  for (const [name, limit] of Object.entries({ inFlight, tilesInFlight }))
+    if (!(Number.isInteger(limit) && limit >= 1))
+      throw new ElfinError('OPTION_INVALID', `${name} must be a whole number from 1 up, not ${limit}.`);
   return {
     name: 'remote',
+    tiles: { io: 'uint8', inFlight: tilesInFlight },
     endpoints,
     async open(model, sessionOptions, { signal } = {}) {
       const name = graphName({ model: model.name, ...sessionOptions });
       const among = await servers(endpoints, name, sessionOptions, signal);
-      return createSession({ endpoints, name, among, sessionOptions, headers: options.headers ?? (() => ({})) });
+      const { headers = () => ({}), attemptMs = ATTEMPT_MS } = options;
+      return createSession({ endpoints, name, among, sessionOptions, headers, attemptMs });
     },
   };
 }
@@ -92,8 +105,9 @@ function createSession(context: {
   readonly among: ReadonlySet<string>;
   readonly sessionOptions: SessionOptions;
   readonly headers: () => Readonly<Record<string, string>>;
+  readonly attemptMs: number;
 }): Session {
-  const { endpoints, name, among, sessionOptions, headers } = context;
+  const { endpoints, name, among, sessionOptions, headers, attemptMs } = context;
   const backend: Backend = {
     provider: 'remote',
     threads: 0,
@@ -107,10 +121,10 @@ function createSession(context: {
     const inputs = Object.entries(feeds).map(([input, tensor]): NamedTensor => ({ name: input, tensor }));
     const image = feeds.image;
     if (!image) throw new ElfinError('OPTION_INVALID', 'A session needs the input image.');
+    // Nobody waits for the answer longer than that, so it need not be computed any more either.
+    const patience = Math.min(attemptMs, (deadline ?? Number.POSITIVE_INFINITY) - Date.now());
     const message = encodeInferRequest({
-      ...(deadline !== undefined && {
-        parameters: { timeout: Math.max(1, Math.ceil((deadline - Date.now()) * 1000)) },
-      }),
+      parameters: { timeout: Math.max(1, Math.ceil(patience * 1000)) },
       inputs,
       outputs: outputs.map((output) => ({ name: output, binary: true })),
     });
@@ -134,7 +148,9 @@ function createSession(context: {
           outputs.map((output) => {
             const tensor = named.get(output);
             if (!tensor) throw wrong(url, `it lacks ${output}`);
-            checkOutput(output, tensor, image, sessionOptions, (reason) => wrong(url, reason));
+            checkOutput(output, tensor, { image, statistics: feeds.statistics }, sessionOptions, (reason) =>
+              wrong(url, reason),
+            );
             return [output, tensor];
           }),
         );
@@ -148,20 +164,22 @@ function createSession(context: {
   return { backend, run, dispose, [Symbol.asyncDispose]: dispose };
 }
 
-/** Shapes and types follow from the input's: an answer of any other would be stitched into wrong pixels. */
+/** Shapes and types follow from the inputs': an answer of any other would be stitched into wrong pixels. */
 function checkOutput(
   name: string,
   tensor: Tensor,
-  image: Tensor,
+  { image, statistics }: { readonly image: Tensor; readonly statistics: Tensor | undefined },
   { io }: SessionOptions,
   wrong: (reason: string) => ElfinError,
 ): void {
   const [batch = 1] = image.shape;
-  const [height = 0, width = 0] = io === 'uint8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
+  const bytes = io === 'uint8';
+  const [height = 0, width = 0] = bytes ? image.shape.slice(1, 3) : image.shape.slice(2, 4);
+  const half = [height / 2, width / 2];
   const expected = {
     restored: { type: image.type, shape: image.shape },
-    background: { type: 'float32', shape: [batch, 3, height / 2, width / 2] },
-    sums: { type: 'float32', shape: [batch, tensor.shape[1] ?? 0] },
+    background: { type: image.type, shape: bytes ? [batch, ...half, 3] : [batch, 3, ...half] },
+    sums: { type: 'float32', shape: [batch, (statistics ?? tensor).shape[1] ?? 0] },
   }[name];
   if (!expected) return;
   if (tensor.type !== expected.type || tensor.shape.join() !== expected.shape.join())

@@ -3,11 +3,14 @@ import type { Tensor } from '../tensor.ts';
 
 /** How a session's graph takes and gives pixels and what it is told of the whole image; see docs/tiling.md. */
 export interface SessionOptions {
-  /** `float`: `image` is float32 [N,3,H,W] in 0…1. `uint8`: `image` and `restored` are uint8 [N,H,W,3]. */
+  /**
+   * `float`: pictures are float32 [N,C,H,W] in 0…1, the restored ones not clamped. `uint8`: they are bytes [N,H,W,C], clamped
+   * and rounded, and `core` is 0 or 1: a quarter of the size where they have to travel.
+   */
   readonly io: 'float' | 'uint8';
   /** `own`: computed from the input. `given`: the input `statistics` [1,S] is used, and `sums` [N,S] reports the pass' own. */
   readonly statistics: 'own' | 'given';
-  /** `own`: cut from the input. `given`: the input `quadrants` [N,12,h,w]. */
+  /** `own`: cut from the input. `given`: the input `quadrants`, twelve channels at half resolution. */
   readonly quadrants: 'own' | 'given';
   /** Fixes N, H and W in the graph, for runtimes that plan memory or capture graphs a shape. Sides are multiples of 16. */
   readonly shape?: { readonly batch: number; readonly height: number; readonly width: number };
@@ -49,5 +52,12 @@ export interface Session extends AsyncDisposable {
 /** Turns a model into sessions. Errors: RUNTIME_UNAVAILABLE, WEIGHTS_*, MODEL_*. */
 export interface Runtime {
   readonly name: string;
+  /** How tiles are best brought to its sessions; one at a time and as float32 where it does not say. */
+  readonly tiles?: {
+    /** Most tiles of one image under way at once. */
+    readonly inFlight: number;
+    /** Taken where it costs no precision, for images of 8 bits. */
+    readonly io: SessionOptions['io'];
+  };
   open(model: ModelRef, options: SessionOptions, context?: { readonly signal?: AbortSignal }): Promise<Session>;
 }

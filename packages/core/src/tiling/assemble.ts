@@ -13,7 +13,9 @@ export interface Unfinished {
 
 /** Puts windows together and gives whole rows away, from the top to the bottom, as soon as nothing more will change them. */
 export interface Assembler {
-  /** Adds a window's result, planes [3, window height, window width]. Windows come in reading order. */
+  /**
+   * Adds a window's result, planes [3, window height, window width], clamped to 0…1. Windows come in reading order.
+   */
   add(tile: Tile, planes: Float32Array): Promise<void>;
   /** What is left when windows of another shape have to take over. */
   unfinished(): readonly Unfinished[];
@@ -62,9 +64,9 @@ export function createAssembler(options: AssemblerOptions): Assembler {
       let to = (y - span.start) * stride + start * 3;
       for (let x = start; x < Math.min(end, width); x++, from++) {
         const weight = vertical * across[column]![x - start]!;
-        band[to++]! += weight * planes[from]!;
-        band[to++]! += weight * planes[from + size]!;
-        band[to++]! += weight * planes[from + 2 * size]!;
+        band[to++]! += weight * shown(planes[from]!);
+        band[to++]! += weight * shown(planes[from + size]!);
+        band[to++]! += weight * shown(planes[from + 2 * size]!);
       }
     }
   };
@@ -97,6 +99,11 @@ export function createAssembler(options: AssemblerOptions): Assembler {
     },
     unfinished: () => [...resume, trim(tail, emitted, stride)],
   };
+}
+
+/** A value as it would be shown; NaN stays NaN. Windows are blended as pictures, so that those which came as bytes agree. */
+function shown(value: number): number {
+  return Math.min(1, Math.max(0, value));
 }
 
 /** The same, from row `from` on. */

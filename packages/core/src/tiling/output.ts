@@ -28,8 +28,7 @@ export function createOutput({ source, sink, plan, strength, resume, signal }: O
       const count = rows.length / width / 3;
       if (strength < 1) {
         const before = await source.read(0, y, width, count, signal);
-        for (let i = 0; i < rows.length; i++)
-          rows[i] = strength * clamp(rows[i]!) + (1 - strength) * (before[i]! / most);
+        for (let i = 0; i < rows.length; i++) rows[i] = strength * rows[i]! + (1 - strength) * (before[i]! / most);
       }
       await sink.write(0, y, width, count, quantise(rows, source.bitDepth));
     },
@@ -37,8 +36,9 @@ export function createOutput({ source, sink, plan, strength, resume, signal }: O
 }
 
 /**
- * Assembles the degradation at half resolution: |d − background|, with d the image at half resolution (2×2 means). It is
- * bright where the network found much to take away (rain) or to add (low light), so its sign is left out.
+ * Assembles the degradation at half resolution: |d − background|, with d the image at half resolution (2×2 means) and the
+ * background as it would be shown, 0…1. It is bright where the network found much to take away (rain) or to add (low
+ * light), so its sign is left out.
  */
 export function createPriorOutput({ source, sink, plan, resume }: Omit<OutputOptions, 'strength'>): Assembler {
   const width = Math.ceil(source.width / 2);
@@ -66,14 +66,14 @@ export function degradation(
       for (let x = 0; x < width; x++, i++, from += 2) {
         const below = from + 2 * width;
         const mean = (image[from]! + image[from + 1]! + image[below]! + image[below + 1]!) / 4;
-        out[i] = Math.abs(mean - background[i]!);
+        out[i] = Math.abs(mean - clamp(background[i]!));
       }
     }
   }
   return out;
 }
 
-/** What is mixed is the result as it would be shown; NaN stays NaN. */
+/** A value as it would be shown; NaN stays NaN. */
 function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }

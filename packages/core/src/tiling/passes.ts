@@ -1,8 +1,7 @@
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import type { Backend, Feeds, Outputs, Session, SessionOptions } from '../runtime/runtime.ts';
-import type { Tensor } from '../tensor.ts';
 import { firstRow, type Unfinished } from './assemble.ts';
-import { coreMask, cutImage, cutQuadrants, type Tile, tilesOf } from './feeds.ts';
+import { coreMask, cutImage, cutQuadrants, type Io, planesOf, type Tile, tilesOf } from './feeds.ts';
 import { createOutput, createPriorOutput, degradation } from './output.ts';
 import { pipeline } from './pipeline.ts';
 import { imageSource } from './pixels.ts';
@@ -31,11 +30,13 @@ export async function attempt(job: TilingJob, plan: Plan, state: State): Promise
   const { source, layout, concurrency = 1 } = job;
   const { width, height } = plan.window;
   const shape = plan.uniform ? { shape: { batch: 1, height, width } } : {};
-  const own = { io: 'float', statistics: 'own', quadrants: 'own' } as const;
+  // Bytes are the picture itself only where it has 8 bits.
+  const io = source.bitDepth === 8 ? (job.io ?? 'float') : 'float';
+  const own = { io, statistics: 'own', quadrants: 'own' } as const;
   const report = reporter(job, plan, state);
 
   if (plan.mode !== 'global') {
-    const feeds = (tile: Tile) => cutImage(source, plan, tile, job.signal);
+    const feeds = (tile: Tile) => cutImage(source, plan, tile, io, job.signal);
     report('restore', 0);
     return withSession(job, state, { ...own, ...shape }, (session) =>
       restore(job, plan, state, session, feeds, report),
@@ -44,44 +45,39 @@ export async function attempt(job: TilingJob, plan: Plan, state: State): Promise
 
   report('statistics', 0);
   if (!state.means) {
-    state.means = await withSession(job, state, own, (session) => firstMeans(job, plan, state, session));
+    state.means = await withSession(job, state, own, (session) => firstMeans(job, plan, state, session, io));
     report('statistics', 1);
   }
-  return withSession(
-    job,
-    state,
-    { io: 'float', statistics: 'given', quadrants: 'given', ...shape },
-    async (session) => {
-      const feeds = async (tile: Tile): Promise<Feeds> => ({
-        ...(await cutImage(source, plan, tile, job.signal)),
-        quadrants: await cutQuadrants(source, plan, tile, job.signal),
-        statistics: { type: 'float32', shape: [1, state.means!.length], data: state.means! },
-        core: coreMask(plan, tile),
+  return withSession(job, state, { io, statistics: 'given', quadrants: 'given', ...shape }, async (session) => {
+    const feeds = async (tile: Tile): Promise<Feeds> => ({
+      ...(await cutImage(source, plan, tile, io, job.signal)),
+      quadrants: await cutQuadrants(source, plan, tile, io, job.signal),
+      statistics: { type: 'float32', shape: [1, state.means!.length], data: state.means! },
+      core: coreMask(plan, tile, io),
+    });
+    for (; state.sweeps < plan.passes; state.sweeps++) {
+      const total = createStatisticsTotal(layout);
+      const run = async (tile: Tile, cancel: AbortSignal) =>
+        runOnce(job, state, session, await feeds(tile), ['sums'], cancel);
+      await pipeline(tilesOf(plan), concurrency, run, (_, { sums }) => {
+        total.add(sums?.data ?? []);
+        report('statistics', 1);
       });
-      for (; state.sweeps < plan.passes; state.sweeps++) {
-        const total = createStatisticsTotal(layout);
-        const run = async (tile: Tile, cancel: AbortSignal) =>
-          runOnce(job, state, session, await feeds(tile), ['sums'], cancel);
-        await pipeline(tilesOf(plan), concurrency, run, (_, { sums }) => {
-          total.add(floats(sums));
-          report('statistics', 1);
-        });
-        state.means = total.means(plan.padded.height / 2, plan.padded.width / 2);
-      }
-      return restore(job, plan, state, session, feeds, report);
-    },
-  );
+      state.means = total.means(plan.padded.height / 2, plan.padded.width / 2);
+    }
+    return restore(job, plan, state, session, feeds, report);
+  });
 }
 
 /** The statistics of the image made small enough for one window. */
-async function firstMeans(job: TilingJob, plan: Plan, state: State, session: Session): Promise<Float32Array> {
+async function firstMeans(job: TilingJob, plan: Plan, state: State, session: Session, io: Io): Promise<Float32Array> {
   const { width, height } = plan.thumbnail!;
   const data = await shrinkSource(job.source, width, height, job.signal);
   const whole = planTiles({ width, height, crop: job.crop, mode: 'whole' });
-  const feeds = await cutImage(imageSource({ width, height, channels: 3, data }), whole, { column: 0, row: 0 });
+  const feeds = await cutImage(imageSource({ width, height, channels: 3, data }), whole, { column: 0, row: 0 }, io);
   const { sums } = await runOnce(job, state, session, feeds, ['sums']);
   const total = createStatisticsTotal(job.layout);
-  total.add(floats(sums));
+  total.add(sums?.data ?? []);
   return total.means(whole.padded.height / 2, whole.padded.width / 2);
 }
 
@@ -103,8 +99,8 @@ async function restore(
     const { restored, background } = await runOnce(job, state, session, fed, outputs, cancel);
     const { width, height } = plan.window;
     return {
-      restored: floats(restored),
-      ...(prior && { found: degradation(floats(fed.image), floats(background), width / 2, height / 2) }),
+      restored: planesOf(restored),
+      ...(prior && { found: degradation(planesOf(fed.image), planesOf(background), width / 2, height / 2) }),
     };
   };
   try {
@@ -174,12 +170,4 @@ function reporter({ onProgress }: TilingJob, plan: Plan, state: State): (phase: 
     state.fraction = Math.max(state.fraction, state.runs / tiles);
     onProgress?.({ phase, tile: state.runs, tiles, fraction: state.fraction });
   };
-}
-
-function floats(tensor: Tensor | undefined): Float32Array {
-  if (tensor?.type === 'float32') return tensor.data;
-  throw new ElfinError(
-    'RUNTIME_FAILED',
-    `The runtime answered ${tensor ? `a tensor of ${tensor.type}` : 'without a tensor'} where float32 was asked for.`,
-  );
 }

@@ -22,7 +22,7 @@ export interface TilingOptions {
   readonly thumbnail?: number;
   /** One window shape whatever the image's size (small images are mirrored up to it): for batching, graph capture. */
   readonly uniform?: boolean;
-  /** Bytes that the runtime may take for the tiles in flight, unless `tile` is given. */
+  /** Bytes that the runtime may take for the tile that it runs, unless `tile` is given. */
   readonly memory?: number;
 }
 
@@ -34,8 +34,6 @@ export interface PlanInput extends TilingOptions {
   readonly crop: number;
   /** Working memory of the runtime for a pixel of a window; see {@link BYTES_PER_PIXEL}. */
   readonly bytesPerPixel?: number;
-  /** Tiles in flight at once. */
-  readonly concurrency?: number;
 }
 
 /** How an image is cut; pure data. All numbers but counts are pixels of the image mirrored up to `padded`. */
@@ -139,9 +137,10 @@ function chooseMode(input: PlanInput): Plan['mode'] {
 }
 
 function budgetSide(input: PlanInput): number {
-  const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL, concurrency = 1 } = input;
+  const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL } = input;
   if (!(memory > 0)) throw new ElfinError('OPTION_INVALID', `Memory must be a number of bytes above 0, not ${memory}.`);
-  const side = Math.sqrt(memory / bytesPerPixel / concurrency);
+  // However many tiles are in flight: one is run at a time, and cuts must not depend on who runs them.
+  const side = Math.sqrt(memory / bytesPerPixel);
   return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side)));
 }
 

@@ -38,6 +38,8 @@ export interface TilingJob {
   readonly degradation?: PixelSink;
   /** Tiles in flight at once; more than 1 pays with remote sessions only. */
   readonly concurrency?: number;
+  /** How images of 8 bits go through the sessions; `float` by default, as those of 16 always do. */
+  readonly io?: SessionOptions['io'];
   readonly signal?: AbortSignal;
   /** Milliseconds since the epoch after which the result is of no use. */
   readonly deadline?: number;
@@ -76,7 +78,6 @@ export async function runTiles(job: TilingJob): Promise<TilingReport> {
     width: source.width,
     height: source.height,
     crop: job.crop,
-    concurrency,
     ...(bytesPerPixel !== undefined && { bytesPerPixel }),
   };
   const state: State = { sweeps: 0, restored: [], prior: [], runs: 0, fraction: 0, exhausted: new WeakSet() };

@@ -1,8 +1,10 @@
+import { ElfinError } from '../errors.ts';
 import type { StatisticSlot } from '../model/statistics.ts';
 
 /** Adds up the `sums` of tiles. */
 export interface StatisticsTotal {
-  add(sums: Float32Array): void;
+  /** Errors: RUNTIME_FAILED where they are not the layout's numbers. */
+  add(sums: ArrayLike<number>): void;
   /** The totals over a half-resolution grid of `height` × `width`, a slot of level ℓ divided by height·width/4^ℓ. */
   means(height: number, width: number): Float32Array;
 }
@@ -15,6 +17,11 @@ export function createStatisticsTotal(layout: readonly StatisticSlot[]): Statist
   const total = new Float64Array(layout.reduce((total, slot) => total + slot.length, 0));
   return {
     add(sums) {
+      if (sums.length !== total.length)
+        throw new ElfinError(
+          'RUNTIME_FAILED',
+          `The runtime answered ${sums.length} statistics where the network has ${total.length}.`,
+        );
       for (let i = 0; i < total.length; i++) total[i]! += sums[i]!;
     },
     means(height, width) {

@@ -1,37 +1,32 @@
-import { ElfinError, type ModelRef, parseResultOptions, type ResultOptions, type Runtime } from '@elfin/core';
+import { ElfinError, type ElfinErrorCode, type ModelRef, parseResultOptions, type Runtime } from '@elfin/core';
 import {
+  DEADLINE_HEADER,
   decodeInferRequest,
   encodeInferResponse,
   HEADER_LENGTH,
   MESSAGE_LIMITS,
   type MessageLimits,
-  readBounded,
+  MODEL_HEADER,
+  MODELS_HEADER,
 } from '@elfin/core/remote';
 import { Hono } from 'hono';
 import { bearerAuth } from 'hono/bearer-auth';
 import { createMiddleware } from 'hono/factory';
 import { asElfinError, retryAfter, statusOf } from '../errors.ts';
 import { createBatcher } from './batcher.ts';
-import { checkFeeds, createGraphs } from './graphs.ts';
+import { createBodyReader } from './body.ts';
+import { checkFeeds, createGraphs, pixelsOf } from './graphs.ts';
 import { createWorkerMetrics } from './metrics.ts';
+import type { createWholeImages } from './whole-image.ts';
 
-/** A whole image restored: what `POST /restore` answers. */
-export interface RestoredBytes {
-  readonly bytes: Uint8Array;
-  readonly type: string;
-  /** Milliseconds a phase, for `Server-Timing`. */
-  readonly timings: Readonly<Record<string, number>>;
-}
+/** What a worker says otherwise than an edge: as the protocol and Triton do. */
+const STATUS: Partial<Record<ElfinErrorCode, number>> = { MODEL_UNKNOWN: 404, OVERLOADED: 503 };
 
 export interface WorkerOptions {
   readonly models: readonly ModelRef[];
   readonly runtime: Runtime;
   /** Restores a whole encoded image; without it `/restore` is 404. */
-  readonly restoreImage?: (
-    bytes: Uint8Array,
-    options: ResultOptions,
-    context: { readonly signal: AbortSignal; readonly deadline: number | undefined },
-  ) => Promise<RestoredBytes>;
+  readonly restoreImage?: ReturnType<typeof createWholeImages>;
   /** Bearer token that every route but health asks for. */
   readonly token?: string;
   /** Tiles in one run; default 4. */
@@ -50,7 +45,7 @@ export interface WorkerOptions {
   readonly bodyMs?: number;
   /** Runs side by side; default 1. */
   readonly concurrency?: number;
-  /** Graphs kept open; default 8. */
+  /** Graphs kept open while nothing runs on them; default 8. */
   readonly keep?: number;
 }
 
@@ -82,7 +77,7 @@ export function createWorker(options: WorkerOptions): Worker {
     maxQueue: options.maxQueue ?? 256,
     maxBytes,
     concurrency: options.concurrency ?? 1,
-    run: (graph, feeds, outputs) => graphs.use(graph, (session) => session.run(feeds, outputs ? { outputs } : {})),
+    run: graphs.run,
     onBatch({ graph, size, queueMs, computeMs }) {
       metrics.batchSize.observe({ graph }, size);
       metrics.computeSeconds.observe({ graph }, computeMs / 1000);
@@ -90,36 +85,8 @@ export function createWorker(options: WorkerOptions): Worker {
     },
   });
   const metrics = createWorkerMetrics({ waiting: () => batcher.waiting, running: () => batcher.running });
-  /** Bytes of bodies being read: they count against the budget before the batcher sees them. */
-  let reading = 0;
+  const bodies = createBodyReader({ maxBytes, bodyMs });
   let draining = false;
-
-  async function readBody(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-    const tooLong = new ElfinError('IMAGE_TOO_MANY_BYTES', `The body has more than the ${limit} bytes allowed.`);
-    if (Number(request.headers.get('content-length')) > limit) throw tooLong;
-    let taken = 0;
-    const take = (length: number) => {
-      if (reading + length > maxBytes)
-        throw new ElfinError('REMOTE_BUSY', 'Too many bodies are being read; try again in 1 s or elsewhere.', {
-          data: { retryAfter: 1 },
-        });
-      reading += length;
-      taken += length;
-    };
-    let clock: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const error = new ElfinError('BODY_TIMEOUT', `The body did not arrive within ${bodyMs} ms.`);
-      clock = setTimeout(() => reject(error), bodyMs);
-    });
-    try {
-      const bytes = await Promise.race([readBounded(request.body, limit, take), late]);
-      if (!bytes) throw tooLong;
-      return bytes;
-    } finally {
-      clearTimeout(clock);
-      reading -= taken;
-    }
-  }
 
   const app = new Hono();
   app.use(
@@ -177,8 +144,9 @@ export function createWorker(options: WorkerOptions): Worker {
     app.post(`${model}/infer`, async (c) => {
       const name = named(c.req.param());
       const metadata = graphs.metadata(name);
-      const bytes = await readBody(c.req.raw, limits.bytes);
-      const request = decodeInferRequest(bytes, c.req.header(HEADER_LENGTH) ?? null, limits);
+      const request = await bodies.use(c.req.raw, limits.bytes, (bytes) =>
+        decodeInferRequest(bytes, c.req.header(HEADER_LENGTH) ?? null, limits),
+      );
       const feeds = Object.fromEntries(request.inputs.map((input) => [input.name, input.tensor]));
       checkFeeds(metadata, feeds, maxSide);
       const unknown = request.outputs.find((output) => !metadata.outputs.some((known) => known.name === output.name));
@@ -192,7 +160,7 @@ export function createWorker(options: WorkerOptions): Worker {
         ...(typeof timeout === 'number' && timeout > 0 && { deadline: Date.now() + timeout / 1000 }),
         ...(typeof priority === 'number' && priority > 0 && { priority }),
       });
-      metrics.pixels.inc({ graph: name }, pixelsOf(feeds.image?.shape ?? [], feeds.image?.type === 'uint8'));
+      metrics.pixels.inc({ graph: name }, pixelsOf(feeds));
       const binary = binaryOutputs(request);
       const message = encodeInferResponse(
         {
@@ -211,15 +179,19 @@ export function createWorker(options: WorkerOptions): Worker {
     app.post('/restore', async (c) => {
       const wanted = parseResultOptions(c.req.query('o') ?? '');
       if (draining) throw new ElfinError('DRAINING', 'The worker is shutting down; ask another.');
-      const deadlineHeader = Number(c.req.header('Elfin-Deadline-Ms'));
-      const deadline = Number.isFinite(deadlineHeader) && deadlineHeader > 0 ? Date.now() + deadlineHeader : undefined;
-      const bytes = await readBody(c.req.raw, maxImageBytes);
-      const restored = await restoreImage(bytes, wanted, { signal: c.req.raw.signal, deadline });
+      const left = Number(c.req.header(DEADLINE_HEADER));
+      const context = {
+        signal: c.req.raw.signal,
+        deadline: left > 0 ? Date.now() + left : undefined,
+        models: c.req.header(MODELS_HEADER)?.split(/\s*,\s*/),
+      };
+      const restored = await bodies.use(c.req.raw, maxImageBytes, (bytes) => restoreImage(bytes, wanted, context));
       const timing = Object.entries(restored.timings).map(([phase, ms]) => `${phase};dur=${Math.round(ms)}`);
-      return c.body(Uint8Array.from(restored.bytes), 200, {
+      return c.body(restored.bytes as Uint8Array<ArrayBuffer>, 200, {
         'Content-Type': restored.type,
         'Restore-Status': wanted.restore === 'none' ? 'passthrough' : 'restored',
         'Server-Timing': timing.join(', '),
+        [MODEL_HEADER]: restored.digest,
       });
     });
 
@@ -227,7 +199,7 @@ export function createWorker(options: WorkerOptions): Worker {
   app.onError((thrown, c) => {
     if ('getResponse' in thrown && typeof thrown.getResponse === 'function') return thrown.getResponse() as Response;
     const error = asElfinError(thrown);
-    const status = error.code === 'MODEL_UNKNOWN' ? 404 : statusOf(error.code);
+    const status = STATUS[error.code] ?? statusOf(error.code);
     const wait = retryAfter(error);
     return c.json({ error: status === 500 ? 'The worker failed; its log says more.' : error.message }, status as 400, {
       'Elfin-Error': error.code,
@@ -258,10 +230,4 @@ function named({ model, version }: { readonly model: string; readonly version?: 
 function binaryOutputs({ outputs, parameters }: ReturnType<typeof decodeInferRequest>): (name: string) => boolean {
   if (outputs.length === 0) return () => parameters?.binary_data_output === true;
   return (name) => outputs.some((output) => output.name === name && output.binary);
-}
-
-function pixelsOf(shape: readonly number[], channelsLast: boolean): number {
-  const [batch = 1, ...rest] = shape;
-  const [height = 0, width = 0] = channelsLast ? rest.slice(0, 2) : rest.slice(1, 3);
-  return batch * height * width;
 }

@@ -29,7 +29,7 @@ function open(options: Partial<BatcherOptions> = {}) {
 }
 
 test('tiles of one shape share a run, and each gets its own pixels back', async () => {
-  const { batcher, batches } = open();
+  const { batcher, batches } = open({ maxDelayMs: 60_000 });
   const answers = await Promise.all(
     [1, 2, 3, 4].map((value) => batcher.submit({ graph: 'm', feeds: { image: tile(value) } })),
   );

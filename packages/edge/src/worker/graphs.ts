@@ -1,5 +1,13 @@
-import { ElfinError, type Feeds, type ModelRef, type Runtime, type Session } from '@elfin/core';
-import { type GraphVariant, graphName, parseGraphName } from '@elfin/core/remote';
+import {
+  createSessionPool,
+  ElfinError,
+  type Feeds,
+  type ModelRef,
+  type Outputs,
+  type Runtime,
+  type Tensor,
+} from '@elfin/core';
+import { type GraphVariant, graphName } from '@elfin/core/remote';
 
 /** An input or output as the protocol's metadata describe it; -1 is any length. */
 export interface TensorMetadata {
@@ -19,7 +27,7 @@ export interface GraphMetadata {
 export interface GraphsOptions {
   readonly models: readonly ModelRef[];
   readonly runtime: Runtime;
-  /** Graphs kept open; beyond it the one used longest ago is closed as soon as nothing runs on it. */
+  /** Graphs kept open while nothing runs on them; beyond it the one used longest ago is closed. */
   readonly keep: number;
 }
 
@@ -29,17 +37,11 @@ export interface Graphs {
   readonly names: readonly string[];
   /** Errors: MODEL_UNKNOWN. */
   metadata(name: string): GraphMetadata;
-  /** Whether the graph is open. */
+  /** Whether the graph is open. Errors: MODEL_UNKNOWN. */
   isOpen(name: string): boolean;
   /** Errors: MODEL_UNKNOWN, and those of the runtime. */
-  use<T>(name: string, work: (session: Session) => Promise<T>): Promise<T>;
+  run(name: string, feeds: Feeds, outputs: readonly string[] | undefined): Promise<Outputs>;
   dispose(): Promise<void>;
-}
-
-interface Open {
-  readonly session: Promise<Session>;
-  users: number;
-  used: number;
 }
 
 const VARIANTS: readonly Omit<GraphVariant, 'model'>[] = (['uint8', 'float'] as const).flatMap((io) =>
@@ -49,100 +51,61 @@ const VARIANTS: readonly Omit<GraphVariant, 'model'>[] = (['uint8', 'float'] as 
 );
 
 export function createGraphs({ models, runtime, keep }: GraphsOptions): Graphs {
-  const byName = new Map(models.map((model) => [model.name, model]));
-  const names = models.flatMap(({ name: model }) => VARIANTS.map((variant) => graphName({ model, ...variant })));
-  const known = new Set(names);
-  const open = new Map<string, Open>();
-  let clock = 0;
+  const graphs = new Map(
+    models.flatMap((model) =>
+      VARIANTS.map((variant) => [graphName({ model: model.name, ...variant }), { model, variant }] as const),
+    ),
+  );
+  const pool = createSessionPool(runtime, keep);
 
-  function find(name: string): { model: ModelRef; variant: GraphVariant } {
-    const variant = known.has(name) ? parseGraphName(name) : undefined;
-    const model = variant && byName.get(variant.model);
-    if (!variant || !model)
-      throw new ElfinError(
-        'MODEL_UNKNOWN',
-        `There is no model "${name.slice(0, 120)}" here; this worker has ${[...byName.keys()].join(', ')}.`,
-      );
-    return { model, variant };
-  }
-
-  function acquire(name: string): Open {
-    const existing = open.get(name);
-    if (existing) return existing;
-    const { model, variant } = find(name);
-    const opened: Open = { session: runtime.open(model, variant), users: 0, used: 0 };
-    // A graph that could not be opened is asked for anew the next time.
-    opened.session.catch(() => open.delete(name));
-    open.set(name, opened);
-    return opened;
-  }
-
-  async function trim(): Promise<void> {
-    const idle = [...open].filter(([, { users }]) => users === 0).sort(([, one], [, other]) => one.used - other.used);
-    for (const [name, { session }] of idle.slice(0, Math.max(0, open.size - keep))) {
-      open.delete(name);
-      await session.then(
-        (it) => it.dispose(),
-        () => undefined,
-      );
-    }
+  function find(name: string): { readonly model: ModelRef; readonly variant: Omit<GraphVariant, 'model'> } {
+    const found = graphs.get(name);
+    if (found) return found;
+    throw new ElfinError(
+      'MODEL_UNKNOWN',
+      `There is no model "${name.slice(0, 120)}" here; this worker has ${models.map((model) => model.name).join(', ')}.`,
+    );
   }
 
   return {
-    names,
+    names: [...graphs.keys()],
     metadata(name) {
       const { variant } = find(name);
       return { name, versions: ['1'], platform: 'onnxruntime_onnx', ...portsOf(variant) };
     },
-    isOpen: (name) => open.has(name),
-    async use(name, work) {
-      const entry = acquire(name);
-      entry.users += 1;
-      entry.used = ++clock;
-      try {
-        return await work(await entry.session);
-      } finally {
-        entry.users -= 1;
-        await trim();
-      }
+    isOpen(name) {
+      const { model, variant } = find(name);
+      return pool.has(model, variant);
     },
-    async dispose() {
-      const all = [...open.values()];
-      open.clear();
-      await Promise.all(
-        all.map(({ session }) =>
-          session.then(
-            (it) => it.dispose(),
-            () => undefined,
-          ),
-        ),
-      );
+    async run(name, feeds, outputs) {
+      const { model, variant } = find(name);
+      await using session = await pool.open(model, variant);
+      return await session.run(feeds, outputs ? { outputs } : {});
     },
+    dispose: () => pool.dispose(),
   };
 }
 
-function portsOf({ io, statistics, quadrants }: GraphVariant): Pick<GraphMetadata, 'inputs' | 'outputs'> {
-  const pixels = io === 'uint8' ? [-1, -1, -1, 3] : [-1, 3, -1, -1];
-  const datatype = io === 'uint8' ? 'UINT8' : 'FP32';
+function portsOf({
+  io,
+  statistics,
+  quadrants,
+}: Omit<GraphVariant, 'model'>): Pick<GraphMetadata, 'inputs' | 'outputs'> {
   const float = (name: string, shape: readonly number[]): TensorMetadata => ({ name, datatype: 'FP32', shape });
+  const picture = (name: string, channels: number): TensorMetadata =>
+    io === 'float' ? float(name, [-1, channels, -1, -1]) : { name, datatype: 'UINT8', shape: [-1, -1, -1, channels] };
   return {
     inputs: [
-      { name: 'image', datatype, shape: pixels },
-      ...(quadrants === 'given' ? [float('quadrants', [-1, 12, -1, -1])] : []),
-      ...(statistics === 'given' ? [float('statistics', [1, -1]), float('core', [-1, 1, -1, -1])] : []),
+      picture('image', 3),
+      ...(quadrants === 'given' ? [picture('quadrants', 12)] : []),
+      ...(statistics === 'given' ? [float('statistics', [1, -1]), picture('core', 1)] : []),
     ],
-    outputs: [
-      { name: 'restored', datatype, shape: pixels },
-      float('background', [-1, 3, -1, -1]),
-      float('sums', [-1, -1]),
-    ],
+    outputs: [picture('restored', 3), picture('background', 3), float('sums', [-1, -1])],
   };
 }
 
-const FIT: Readonly<Record<string, (height: number, width: number) => readonly number[]>> = {
-  quadrants: (height, width) => [12, height / 2, width / 2],
-  core: (height, width) => [1, height / 2, width / 2],
-};
+/** Inputs at half the image's resolution. */
+const HALVED = new Set(['quadrants', 'core']);
 
 /**
  * Whether feeds fit a graph, before they are queued or stacked with others. Sides are multiples of 16, at most `side`.
@@ -152,10 +115,7 @@ export function checkFeeds({ inputs }: GraphMetadata, feeds: Feeds, side: number
   const refuse = (reason: string) => new ElfinError('OPTION_INVALID', `The tensors do not fit the model: ${reason}.`);
   const odd = Object.keys(feeds).find((name) => !inputs.some((input) => input.name === name));
   if (odd) throw refuse(`it has no input ${odd.slice(0, 40)}, only ${inputs.map(({ name }) => name).join(', ')}`);
-  const image = feeds.image;
-  const [batch, height = 0, width = 0] = image
-    ? [image.shape[0], ...(image.type === 'uint8' ? image.shape.slice(1, 3) : image.shape.slice(2, 4))]
-    : [];
+  const [batch, height, width] = gridOf(feeds.image);
   for (const { name, datatype, shape } of inputs) {
     const tensor = feeds[name];
     if (!tensor) throw refuse(`the input ${name} is missing`);
@@ -165,11 +125,22 @@ export function checkFeeds({ inputs }: GraphMetadata, feeds: Feeds, side: number
       shape.every((length, axis) => length === -1 || length === tensor.shape[axis]);
     if (tensor.type !== type || !fits)
       throw refuse(`${name} is ${datatype} [${shape}], not ${tensor.type} [${tensor.shape}]`);
-    const expected = FIT[name]?.(height, width);
-    if (expected && [batch, ...expected].join() !== tensor.shape.join())
+    if (HALVED.has(name) && gridOf(tensor).join() !== [batch, height / 2, width / 2].join())
       throw refuse(`${name} [${tensor.shape}] does not belong to an image of ${width}×${height}`);
   }
   for (const length of [height, width])
     if (length < 16 || length % 16 !== 0 || length > side)
       throw refuse(`sides are multiples of 16 up to ${side}, not ${width}×${height}`);
+}
+
+/** How many, how high and how wide: bytes have their channels last. */
+function gridOf(tensor: Tensor | undefined): [batch: number, height: number, width: number] {
+  const [batch = 0, ...rest] = tensor?.shape ?? [];
+  const [height = 0, width = 0] = tensor?.type === 'uint8' ? rest : rest.slice(1);
+  return [batch, height, width];
+}
+
+/** Pixels that a request's image holds. */
+export function pixelsOf({ image }: Feeds): number {
+  return gridOf(image).reduce((product, side) => product * side, 1);
 }

@@ -29,7 +29,7 @@ export async function serveWorker(options: ServeWorkerOptions): Promise<RunningW
     // Slow bodies and headers are cut off by Node itself, whatever route they aim at.
     const serverOptions = {
       requestTimeout: bodyMs + 5_000,
-      headersTimeout: 10_000,
+      headersTimeout: Math.min(10_000, bodyMs + 5_000),
       connectionsCheckingInterval: 2_000,
     };
     const started = serve({ fetch: worker.app.fetch, hostname: host, port, serverOptions }, () =>

@@ -12,16 +12,20 @@ import {
 import { ElfinError, isElfinError } from '../../errors.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
+/** As many connections as workerd opens for one request; enough to fill a worker's batch while another runs. */
+export const IN_FLIGHT = 6;
+export const ATTEMPT_MS = 60_000;
+
 /** Where workers answer, and how much is asked of them. */
 export interface EndpointsOptions {
   /** Base URLs, with a bearer token where the worker wants one. */
   readonly endpoints: readonly (string | { readonly url: string; readonly token?: string })[];
   readonly fetch?: typeof globalThis.fetch;
-  /** Most requests in flight to one endpoint. Default 6: as many as workerd opens for one request. */
+  /** Most requests in flight to one endpoint; others wait. Default {@link IN_FLIGHT}. */
   readonly inFlight?: number;
   /** Further attempts after the first, 0…2. Default 2. */
   readonly retries?: number;
-  /** Milliseconds after which an endpoint that has not answered counts as hanging. Default 60,000. */
+  /** Milliseconds after which an endpoint that has not answered counts as hanging. Default {@link ATTEMPT_MS}. */
   readonly attemptMs?: number;
   /** Failures in a row that open an endpoint's breaker, and milliseconds that it stays open. Default 4 and 5,000. */
   readonly breaker?: { readonly failures: number; readonly openMs: number };
@@ -64,11 +68,14 @@ interface Endpoint {
   readonly breaker: CircuitBreakerPolicy;
   readonly policy: IPolicy;
   inFlight: number;
+  /** Milliseconds since the epoch from which an open breaker lets one call through again. */
+  shutUntil: number;
 }
 
 /** Errors: CONFIG_INVALID for no endpoint, or one that is no http(s) URL. */
 export function createEndpoints(options: EndpointsOptions): Endpoints {
-  const { inFlight = 6, retries = 2, attemptMs = 60_000, breaker = { failures: 4, openMs: 5_000 } } = options;
+  const { inFlight = IN_FLIGHT, retries = 2, attemptMs = ATTEMPT_MS } = options;
+  const { breaker = { failures: 4, openMs: 5_000 } } = options;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   const all = options.endpoints.map((given): Endpoint => {
     const { url, token } =
@@ -78,7 +85,11 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
       breaker: new ConsecutiveBreaker(breaker.failures),
     });
     const policy = wrap(bulkhead(inFlight, Number.POSITIVE_INFINITY), circuit);
-    return { url: baseOf(url), token, breaker: circuit, policy, inFlight: 0 };
+    const endpoint: Endpoint = { url: baseOf(url), token, breaker: circuit, policy, inFlight: 0, shutUntil: 0 };
+    circuit.onBreak(() => {
+      endpoint.shutUntil = Date.now() + breaker.openMs;
+    });
+    return endpoint;
   });
   if (all.length === 0) throw new ElfinError('CONFIG_INVALID', 'A remote runtime needs at least one endpoint.');
 
@@ -99,10 +110,15 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     }
   }
 
-  /** Closed breakers first, then the least busy; those already tried come last. */
+  /**
+   * Healthy ones first, then the least busy; those already tried come last. One whose breaker was open for long enough gets
+   * a call like any other, since nothing else would ever show that it is back; but one, until it has answered that.
+   */
   function choose(call: Call<unknown>, tried: ReadonlySet<Endpoint>): Endpoint | undefined {
+    const doubtful = ({ breaker: { state }, shutUntil, inFlight: now }: Endpoint) =>
+      state === CircuitState.Open ? Date.now() < shutUntil || now > 0 : state === CircuitState.HalfOpen;
     const rank = (endpoint: Endpoint) =>
-      (tried.has(endpoint) ? 1e6 : 0) + (endpoint.breaker.state === CircuitState.Open ? 1e5 : 0) + endpoint.inFlight;
+      (tried.has(endpoint) ? 1e6 : 0) + (doubtful(endpoint) ? 1e5 : 0) + endpoint.inFlight;
     return all
       .filter(({ url }) => call.among?.has(url) ?? true)
       .reduce<Endpoint | undefined>((best, next) => (best && rank(best) <= rank(next) ? best : next), undefined);
@@ -118,7 +134,10 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
         tried.add(endpoint);
         endpoint.inFlight += 1;
         try {
-          return await endpoint.policy.execute(() => attempt(endpoint, call), call.signal);
+          return await interruptible(
+            endpoint.policy.execute(() => attempt(endpoint, call), call.signal),
+            call,
+          );
         } catch (thrown) {
           const error = fromPolicy(thrown, endpoint.url, call);
           const fresh = all.some((other) => !tried.has(other) && (call.among?.has(other.url) ?? true));
@@ -139,6 +158,28 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
         breaker: state === CircuitState.Open ? 'open' : state === CircuitState.HalfOpen ? 'half-open' : 'closed',
       })),
   };
+}
+
+/** Who waits for others' calls to end is let go when his own time is up: the bulkhead's queue knows of no clock. */
+async function interruptible<T>(work: Promise<T>, { signal, deadline }: Call<unknown>): Promise<T> {
+  if (!signal && deadline === undefined) return work;
+  const over = new AbortController();
+  const interrupted = new Promise<never>((_, reject) => {
+    const once = { once: true, signal: over.signal };
+    signal?.addEventListener('abort', () => reject(signal.reason), once);
+    if (deadline === undefined) return;
+    const timer = setTimeout(
+      () => reject(new DOMException('Late.', 'TimeoutError')),
+      Math.max(0, deadline - Date.now()),
+    );
+    over.signal.addEventListener('abort', () => clearTimeout(timer));
+  });
+  work.catch(() => undefined);
+  try {
+    return await Promise.race([work, interrupted]);
+  } finally {
+    over.abort();
+  }
 }
 
 /** A busy worker is a healthy one; a silent, garbled or unreachable one is not. */
