@@ -1,4 +1,4 @@
-// Builds the Lambda package into dist/package: one bundle, the models, and the two native modules pruned to Linux.
+// Builds the Lambda package into dist/package: one bundle a handler (upload, edge), the models, and the two native modules pruned to Linux.
 // Run: npm run build -w apps/lambda [-- --arch arm64]
 import { existsSync } from 'node:fs';
 import { access, cp, mkdir, readdir, rm, stat } from 'node:fs/promises';
@@ -26,9 +26,10 @@ function folderOf(name: string): string {
 await rm(out, { recursive: true, force: true });
 await mkdir(join(out, 'handler'), { recursive: true });
 await build({
-  entryPoints: [join(here, 'src', 'upload.ts')],
+  entryPoints: ['upload', 'edge'].map((name) => join(here, 'src', `${name}.ts`)),
   // One folder deep: the models lie beside it, where their URLs, relative to the code, lead.
-  outfile: join(out, 'handler', 'upload.mjs'),
+  outdir: join(out, 'handler'),
+  outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'node',
   target: 'node22',

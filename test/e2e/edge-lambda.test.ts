@@ -9,6 +9,7 @@ import { createModels } from '@elfin/models/node';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readImage } from '../fixtures/images/read.ts';
+import { startS3 } from '../helpers/s3-server.ts';
 
 const keys = `k1:${'0b'.repeat(32)}`;
 const signer = createSigner({ keys: parseUrlKeys(keys) });
@@ -90,6 +91,29 @@ test('a result over the reply limit is redirected to, or told', async () => {
   ]);
   const told = (await createLambdaEdge({ env: env() }).handler(large)) as Reply;
   expect([told.statusCode, told.headers['elfin-error']]).toEqual([507, 'IMAGE_TOO_MANY_BYTES']);
+});
+
+test('with results in a bucket, one over the reply limit is fetched there by a URL that holds for minutes', async () => {
+  const s3 = await startS3();
+  const bucket = {
+    ELFIN_STORE: 's3://results/edge',
+    ELFIN_S3_ENDPOINT: s3.endpoint,
+    AWS_ACCESS_KEY_ID: 'id',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+  };
+  const edge = createLambdaEdge({ env: { ...env(), ...bucket } });
+  const reply = (await edge.handler(await event({ restore: 'none', format: 'png' }, '/noise.png'))) as Reply;
+  const location = new URL(reply.headers.location ?? '');
+  expect([reply.statusCode, location.pathname, location.searchParams.get('X-Amz-Expires')]).toEqual([
+    302,
+    expect.stringMatching(/^\/results\/edge\/result\/[0-9a-f]{64}$/),
+    '300',
+  ]);
+  expect(location.searchParams.get('X-Amz-Signature')).toMatch(/^[0-9a-f]{64}$/);
+  const stored = await fetch(location);
+  expect(stored.headers.get('content-type')).toBe('image/png');
+  expect(await sharp(Buffer.from(await stored.arrayBuffer())).metadata()).toMatchObject({ width: 1600, height: 1200 });
+  await s3.close();
 });
 
 test('with a queue, work that takes long is a message, and its consumer does it', async () => {

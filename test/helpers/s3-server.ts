@@ -30,7 +30,9 @@ export async function startS3(options: { readonly fault?: (method: string, path:
     const fault = options.fault?.(method, key);
     if (fault === 0) return response.destroy();
     if (fault) return answer(fault, 'InternalError');
-    if (!request.headers.authorization?.startsWith('AWS4-HMAC-SHA256')) return answer(403, 'AccessDenied');
+    const presigned = method === 'GET' && url.searchParams.has('X-Amz-Signature');
+    if (!presigned && !request.headers.authorization?.startsWith('AWS4-HMAC-SHA256'))
+      return answer(403, 'AccessDenied');
     const present = objects.get(key);
     const match = request.headers['if-match'];
     if (method === 'PUT') {

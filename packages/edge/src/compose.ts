@@ -1,10 +1,11 @@
-import type { Codec, Models, ObjectStore } from '@elfin/core';
+import type { Codec, Models, ObjectStore, Runtime } from '@elfin/core';
 import { createRemoteRuntime, type Endpoints } from '@elfin/core/remote';
 import { createEdge, type Edge, type EdgeOptions } from './app.ts';
 import type { EdgeConfig } from './config.ts';
 import { createLocalPlace, type PixelRestorer, type Place } from './engine.ts';
 import { createRateLimit } from './gate.ts';
 import { createWorkerPlace } from './offload.ts';
+import { createTilePlace } from './offload-tiles.ts';
 import { createHttpSource, type HttpSourceOptions } from './source/http.ts';
 import { createObjectSource } from './source/object.ts';
 import { createSources, type Source } from './source/source.ts';
@@ -26,6 +27,8 @@ export interface Platform {
   /** Largest image that the platform itself can take, and restore. */
   readonly localPixels?: number;
   readonly restorePixels?: number;
+  /** A restorer over a pool of workers, where tiles may be sent to them: on Node. */
+  readonly remoteRestorer?: (runtime: Runtime) => PixelRestorer;
   /** See `LocalPlaceOptions.restoresFirst`. */
   readonly restoresFirst?: boolean;
 }
@@ -70,18 +73,25 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
   const sourcePixels = config.ELFIN_MAX_SRC_PIXELS ?? 50_000_000;
   const token = config.ELFIN_WORKER_TOKEN;
   const attemptMs = config.ELFIN_WORKER_TIMEOUT_MS ?? 180_000;
-  const pools = (config.ELFIN_WORKERS ?? []).map(
-    (urls) =>
-      createRemoteRuntime({ attemptMs, endpoints: urls.map((url) => (token ? { url, token } : url)) }).endpoints,
+  const runtimes = (config.ELFIN_WORKERS ?? []).map((urls) =>
+    createRemoteRuntime({ attemptMs, endpoints: urls.map((url) => (token ? { url, token } : url)) }),
   );
-  const places: Place[] = pools.map((endpoints, index) =>
-    createWorkerPlace({
-      endpoints,
-      codec,
-      name: index === 0 ? 'worker' : `worker-${index + 1}`,
-      maxPixels: sourcePixels,
-    }),
-  );
+  const places: Place[] = runtimes.flatMap((runtime, index) => {
+    const { endpoints } = runtime;
+    const name = index === 0 ? 'worker' : `worker-${index + 1}`;
+    const spread = config.ELFIN_OFFLOAD !== 'image' && endpoints.urls.length > 1 && platform.remoteRestorer?.(runtime);
+    return [
+      createWorkerPlace({
+        endpoints,
+        codec,
+        name,
+        maxPixels: sourcePixels,
+      }),
+      ...(spread
+        ? [createTilePlace({ endpoints, restorer: spread, codec, name: `${name}-tiles`, maxPixels: sourcePixels })]
+        : []),
+    ];
+  });
   const maxPixels = Math.min(sourcePixels, platform.localPixels ?? sourcePixels);
   const restorePixels = config.ELFIN_LOCAL_PIXELS ?? platform.restorePixels ?? maxPixels;
   places.push(
@@ -120,5 +130,6 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
     ...(config.ELFIN_CORS_ORIGINS ? { cors: { origins: config.ELFIN_CORS_ORIGINS } } : {}),
     ...extra,
   });
+  const pools = runtimes.map(({ endpoints }) => endpoints);
   return Object.defineProperty(edge as ComposedEdge, 'pools', { value: pools, enumerable: true });
 }

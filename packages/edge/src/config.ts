@@ -124,6 +124,16 @@ export const VARIABLES = {
     parse: number(100, 3_600_000),
     otherwise: '180,000',
   }),
+  ELFIN_OFFLOAD: variable<'auto' | 'image'>({
+    about:
+      'What workers are sent: `image`, whole encoded images; `auto`, from Node also the tiles of a large one, while several workers are idle.',
+    example: 'image',
+    parse: (text) => {
+      if (text !== 'auto' && text !== 'image') throw new Error('it must be auto or image');
+      return text;
+    },
+    otherwise: '`auto`',
+  }),
   ELFIN_LOCAL_PIXELS: variable({
     about:
       'Largest image, in pixels, that the server restores itself. On Cloudflare it does so before workers are asked, elsewhere where none answers.',

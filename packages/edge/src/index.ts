@@ -11,6 +11,7 @@ export * from './loaders.ts';
 export * from './metrics.ts';
 export * from './negotiate.ts';
 export * from './offload.ts';
+export * from './offload-tiles.ts';
 export { openApi } from './openapi.ts';
 export * from './options.ts';
 export type { Caps } from './pipeline.ts';

@@ -2,7 +2,7 @@ import type { Models, Runtime } from '@elfin/core';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
 import { handle } from 'hono/aws-lambda';
 import type { QueueMessage } from './handler.ts';
-import { createNodeEdge, type NodeEdge } from './node.ts';
+import { createNodeEdge, type NodeEdge, presignResults } from './node.ts';
 
 /** Lambda's reply limit is 6 MB of JSON, and an image travels as base64 in it. */
 const REPLY_BYTES = 4_400_000;
@@ -14,8 +14,8 @@ export interface LambdaEdgeOptions {
   /** Sends work to an SQS queue whose consumer is {@link LambdaEdge.consume}; without it a request waits for its result. */
   readonly send?: (message: QueueMessage) => Promise<void>;
   /**
-   * Where a result over the reply limit is fetched instead: a URL of the stored object, presigned or behind a CDN, for
-   * the key `result/<hex>`. Without it such a result is 507.
+   * Where a result over the reply limit is fetched instead: a URL of the stored object for the key `result/<hex>`, behind a
+   * CDN for example. By default one that `ELFIN_STORE`'s bucket answers for five minutes; with a folder such a result is 507.
    */
   readonly redirect?: (key: string) => string | Promise<string>;
 }
@@ -34,11 +34,14 @@ export interface LambdaEdge {
  * is queued, or waited for. Errors: as `createNodeEdge`, at the first event.
  */
 export function createLambdaEdge(options: LambdaEdgeOptions): LambdaEdge {
-  const { send, redirect } = options;
+  const { send } = options;
+  // Tiles keep a sandbox busy, and paid for, while workers compute; one whole image is one call.
+  const env = { ELFIN_OFFLOAD: 'image', ...(options.env ?? process.env) };
+  const redirect = options.redirect ?? presignResults(env);
   let opening: Promise<NodeEdge> | undefined;
   const open = () => {
     opening ??= createNodeEdge({
-      ...(options.env ? { env: options.env } : {}),
+      env,
       ...(options.models ? { models: options.models } : {}),
       ...(options.runtime ? { runtime: options.runtime } : {}),
       edge: { background: send ? { kind: 'queue', send } : { kind: 'none' } },

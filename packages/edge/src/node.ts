@@ -11,7 +11,7 @@ import { createFolderSource, listPhotos } from './source/folder.ts';
 import { createPinnedFetch } from './source/pinned-fetch.ts';
 import { createFolderStore } from './store/fs.ts';
 import { createMemoryStore } from './store/memory.ts';
-import { createS3Store, type S3Credentials } from './store/s3.ts';
+import { createS3Store, presignS3, type S3Credentials, type S3StoreOptions } from './store/s3.ts';
 import { createTieredStore } from './store/tiered.ts';
 
 export { createPrometheus } from './prometheus.ts';
@@ -39,6 +39,9 @@ export interface NodeEdge {
   close(): Promise<void>;
 }
 
+/** How long a presigned URL holds: as long as a redirect to it may be kept, and some. */
+const PRESIGNED_SECONDS = 300;
+
 /** Photos that the development page shows of a folder. */
 const SAMPLES = 24;
 
@@ -52,27 +55,43 @@ function awsCredentials(env: Readonly<Record<string, string | undefined>>): S3Cr
   return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) };
 }
 
-function openStore(config: EdgeConfig, credentials: S3Credentials | undefined): ObjectStore {
-  const maxBytes = config.ELFIN_STORE_MAX_BYTES ?? 2 * 1024 ** 3;
-  const front = createMemoryStore({ maxBytes: Math.min(256 * 1024 * 1024, maxBytes / 16) });
-  const where = config.ELFIN_STORE ?? '.elfin/results';
-  const s3 = /^s3:\/\/([^/]+)(?:\/(.*))?$/.exec(where);
-  if (!s3) return createTieredStore(front, createFolderStore({ root: resolve(where), maxBytes }));
+/** The bucket that `ELFIN_STORE` names; undefined for a folder. Errors: CONFIG_INVALID. */
+function bucketOf(config: EdgeConfig, credentials: S3Credentials | undefined): S3StoreOptions | undefined {
+  const s3 = /^s3:\/\/([^/]+)(?:\/(.*))?$/.exec(config.ELFIN_STORE ?? '');
+  if (!s3) return undefined;
   if (!credentials)
     throw new ElfinError(
       'CONFIG_INVALID',
       'ELFIN_STORE names a bucket, so AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are needed.',
     );
   const [, bucket = '', prefix = ''] = s3;
-  return createTieredStore(
-    front,
-    createS3Store({ ...s3Endpoint(config), bucket, prefix: prefix && `${prefix.replace(/\/$/, '')}/`, credentials }),
-  );
+  return { ...s3Endpoint(config), bucket, prefix: prefix && `${prefix.replace(/\/$/, '')}/`, credentials };
+}
+
+function openStore(config: EdgeConfig, credentials: S3Credentials | undefined): ObjectStore {
+  const maxBytes = config.ELFIN_STORE_MAX_BYTES ?? 2 * 1024 ** 3;
+  const front = createMemoryStore({ maxBytes: Math.min(256 * 1024 * 1024, maxBytes / 16) });
+  const bucket = bucketOf(config, credentials);
+  const back = bucket
+    ? createS3Store(bucket)
+    : createFolderStore({ root: resolve(config.ELFIN_STORE ?? '.elfin/results'), maxBytes });
+  return createTieredStore(front, back);
+}
+
+const configOf = (env: Readonly<Record<string, string | undefined>>) =>
+  readConfig({ ELFIN_S3_REGION: env.AWS_REGION, ...env });
+
+/** What makes URLs of stored results for those who may not ask the bucket; undefined where results lie in a folder. */
+export function presignResults(
+  env: Readonly<Record<string, string | undefined>>,
+): ((key: string) => Promise<string>) | undefined {
+  const bucket = bucketOf(configOf(env), awsCredentials(env));
+  return bucket && ((key) => presignS3(bucket, key, PRESIGNED_SECONDS));
 }
 
 /** The result store that a server with this environment uses, for `elfin purge`. Errors: CONFIG_INVALID. */
 export function openResultStore(env: Readonly<Record<string, string | undefined>> = process.env): ObjectStore {
-  return openStore(readConfig({ ELFIN_S3_REGION: env.AWS_REGION, ...env }), awsCredentials(env));
+  return openStore(configOf(env), awsCredentials(env));
 }
 
 /**
@@ -81,7 +100,7 @@ export function openResultStore(env: Readonly<Record<string, string | undefined>
  */
 export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<NodeEdge> {
   const env = options.env ?? process.env;
-  const config = readConfig({ ELFIN_S3_REGION: env.AWS_REGION, ...env });
+  const config = configOf(env);
   const credentials = awsCredentials(env);
   const codec = await loadSharpCodec();
   const { models, root } = options;
@@ -98,6 +117,7 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
       fetch,
       ...(models ? { models } : {}),
       ...(restorer ? { restorer } : {}),
+      ...(models ? { remoteRestorer: (runtime) => createRestorer({ models, codec, runtime }) } : {}),
       ...(root === undefined ? {} : { folder: createFolderSource({ root }) }),
       ...(credentials ? { credentials } : {}),
     },

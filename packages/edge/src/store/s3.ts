@@ -182,3 +182,20 @@ export function createS3Store(options: S3StoreOptions): ObjectStore {
     },
   };
 }
+
+/** A URL that reads one object for `seconds`, for whoever has it. */
+export async function presignS3(
+  options: Pick<S3StoreOptions, 'bucket' | 'prefix' | 'endpoint' | 'region' | 'credentials'>,
+  key: string,
+  seconds: number,
+): Promise<string> {
+  const { bucket, prefix = '', region = 'us-east-1', credentials } = options;
+  const client = new AwsClient({
+    ...(typeof credentials === 'function' ? await credentials() : credentials),
+    service: 's3',
+    region,
+  });
+  const path = (prefix + key).split('/').map(encodeURIComponent).join('/');
+  const url = `${options.endpoint.replace(/\/$/, '')}/${bucket}/${path}?X-Amz-Expires=${seconds}`;
+  return (await client.sign(url, { aws: { signQuery: true } })).url;
+}
