@@ -25,6 +25,7 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
     bundle(here('src/service-worker.ts'), out),
     cp(here('public'), out, { recursive: true }),
     cp(here('../../packages/cli/assets/rainy.jpg'), `${out}/sample.jpg`),
+    cp(here('../../docs/images/before-after.jpg'), `${out}/before-after.jpg`),
     ...ORT.map((name) => cp(`${ort}${name}`, `${out}/elfin/${name}`)),
     ...models.map((name) =>
       cp(here(`../../packages/models/${name}`), `${out}/elfin/models/${name}`, { recursive: true }),

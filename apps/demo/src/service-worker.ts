@@ -1,6 +1,15 @@
 // Replaced at build time by a digest of the page.
 const NAME = 'elfin-demo-BUILD';
-const PAGE = ['./', 'app.js', 'style.css', 'icon.svg', 'sample.jpg', 'manifest.webmanifest', 'elfin/web-worker.js'];
+const PAGE = [
+  './',
+  'app.js',
+  'style.css',
+  'icon.svg',
+  'sample.jpg',
+  'before-after.jpg',
+  'manifest.webmanifest',
+  'elfin/web-worker.js',
+];
 
 const scope = globalThis as unknown as {
   addEventListener(type: string, listener: (event: never) => void): void;

@@ -77,6 +77,45 @@ test.each([
   expect(await page.locator('#start').isVisible()).toBe(true);
 });
 
+test('it can be installed', async () => {
+  const session = await page.context().newCDPSession(page);
+  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+  // Playwright's contexts are private windows, in which nothing is installed.
+  expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual(['in-incognito']);
+});
+
+test('a network lost half-way through the weights is told, and the next try works', async () => {
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  const other = await context.newPage();
+  site.handler = (_, response, path) => {
+    if (!path.endsWith('weights.safetensors')) return false;
+    response.writeHead(200, { 'content-length': 1_000_000 });
+    response.write(new Uint8Array(300_000), () => response.destroy());
+    return true;
+  };
+  await other.goto(`${site.url}?device=wasm`);
+  await other.locator('#message', { hasText: /broke off.*try again/ }).waitFor();
+  site.handler = undefined;
+  await other.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
+  await other.locator('#save:enabled').waitFor();
+  expect(await other.locator('#message').isVisible()).toBe(false);
+  await context.close();
+});
+
+test('full storage is told, and costs nothing but the next visit offline', async () => {
+  const context = await browser.newContext({ serviceWorkers: 'block' });
+  const other = await context.newPage();
+  await other.addInitScript(() => {
+    Cache.prototype.put = () => Promise.reject(new DOMException('Quota exceeded.', 'QuotaExceededError'));
+  });
+  await other.goto(`${site.url}?device=wasm`);
+  await other.locator('#message', { hasText: /storage for this site is full.*Everything else works/ }).waitFor();
+  await other.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  await other.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
+  await other.locator('#save:enabled').waitFor();
+  await context.close();
+});
+
 test('after the first visit it works without a network', async () => {
   await page.evaluate(() => navigator.serviceWorker.ready);
   // What the first load fetched before the service worker took over is fetched through it now.
