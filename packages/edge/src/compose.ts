@@ -84,6 +84,7 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
       createWorkerPlace({
         endpoints,
         codec,
+        ...(platform.models ? { models: platform.models } : {}),
         name,
         maxPixels: sourcePixels,
       }),
