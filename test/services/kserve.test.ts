@@ -11,7 +11,7 @@ let interpreter: string;
 let manifest: string;
 
 beforeAll(async () => {
-  interpreter = await python('kserve', ['kserve==0.21.0']);
+  interpreter = await python('kserve', ['kubernetes', 'pyyaml', 'six'], ['kserve==0.21.0']);
   manifest = /```yaml\n(apiVersion: serving\.kserve\.io[\s\S]*?)```/.exec(await readFile(docs, 'utf8'))?.[1] ?? '';
 });
 

@@ -11,9 +11,10 @@ export const TRITON = ['nvidia-pytriton==0.7.0', 'tritonclient[http,grpc]', 'onn
 
 /**
  * A Python 3.11 with these packages, made on first use in a virtual environment that is kept; the path of its interpreter.
+ * @param bare packages that are installed without what they depend on
  * @throws with pip's words where Python 3.11 is missing or a package cannot be had.
  */
-export async function python(name: string, packages: readonly string[]): Promise<string> {
+export async function python(name: string, packages: readonly string[], bare: readonly string[] = []): Promise<string> {
   const folder = join(cacheFolder(), '..', 'python', name);
   const interpreter = join(folder, 'bin', 'python');
   const done = join(folder, 'complete');
@@ -27,8 +28,9 @@ export async function python(name: string, packages: readonly string[]): Promise
   await rm(folder, { recursive: true, force: true });
   await mkdir(join(folder, '..'), { recursive: true });
   await run(await interpreterOf(), ['-m', 'venv', folder]);
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages];
-  await run(interpreter, pip, { maxBuffer: 64 * 1024 * 1024 });
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+  await run(interpreter, [...pip, ...packages], { maxBuffer: 64 * 1024 * 1024 });
+  if (bare.length > 0) await run(interpreter, [...pip, '--no-deps', ...bare], { maxBuffer: 64 * 1024 * 1024 });
   await mkdir(`${done}.part`, { recursive: true });
   await rename(`${done}.part`, done);
   return interpreter;

@@ -1,3 +1,4 @@
+import { createRestorer, type PixelImage } from '@elfin/core';
 import { createRemoteRuntime, encodeInferRequest } from '@elfin/core/remote';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createAccelerator, namedModel } from '../../../../test/helpers/accelerator.ts';
@@ -104,4 +105,27 @@ describe('a worker with more work than it can do', () => {
     for (const [value, { restored }] of (await Promise.all(tiles)).entries()) expect(restored).toEqual(image(value));
     expect([busy.order.length, idle.order.length]).toEqual([2, 10]);
   });
+});
+
+test('a photo’s tiles go out as bytes, several at once and no more than allowed, and come back in their places', async () => {
+  const { worker, order, release } = await start({ maxBatch: 4 });
+  release();
+  let [now, most] = [0, 0];
+  const paths = new Set<string>();
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (init?.method !== 'POST') return globalThis.fetch(url, init);
+    paths.add(new URL(String(url)).pathname);
+    most = Math.max(most, ++now);
+    return globalThis.fetch(url, init).finally(() => now--);
+  };
+  const runtime = createRemoteRuntime({ endpoints: [worker.url], fetch, tilesInFlight: 3 });
+  await using restorer = createRestorer({ models: { resolve: async () => model }, runtime });
+  const data = Uint8Array.from({ length: 300 * 200 * 3 }, (_, i) => (i * 7919) % 251);
+  const photo: PixelImage = { width: 300, height: 200, channels: 3, data };
+  const tiling = { mode: 'local', tile: 64, overlap: 32 } as const;
+  const { image, report } = await restorer.restore(photo, { task: 'derain', tiling });
+  expect(Buffer.compare(image.data, data)).toBe(0);
+  expect([most, [...paths], report.task !== 'none' && report.tiles]).toEqual([3, [`/v2/models/${NAME}/infer`], 54]);
+  // Those that were under way together shared runs.
+  expect(order.length).toBeLessThan(54);
 });
