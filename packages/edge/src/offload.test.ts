@@ -63,7 +63,7 @@ test('a whole image goes out with options, weights, deadline and trace, and come
     'elfin-models': model.digest,
     'elfin-deadline-ms': expect.stringMatching(/^\d+$/),
   });
-  expect(made.restored).toMatchObject({ digest: model.digest });
+  expect(made.restored).toMatchObject({ task: 'derain', digest: model.digest, model: model.name, by: 'worker' });
 });
 
 test.each<[string, RequestListener]>([

@@ -1,4 +1,4 @@
-import { type Codec, type Models, planFit, resultModels } from '@elfin/core';
+import { type Codec, type Models, planFit, type ResultOptions, resultModels, TASKS } from '@elfin/core';
 import { type Endpoints, restoreWholeImage } from '@elfin/core/remote';
 import type { Place } from './engine.ts';
 import { timed } from './metrics.ts';
@@ -44,10 +44,23 @@ export function createWorkerPlace(options: WorkerPlaceOptions): Place {
           traceparent,
           ...(digests && { models: digests }),
         });
-        const { digest = '' } = answer;
-        const restored = { task: wanted.restore, model: wanted.model ?? 'lw', digest, by: name, provider: 'remote' };
-        return { bytes: answer.bytes, width, height, ...(wanted.restore === 'none' ? {} : { restored }) };
+        const made = { bytes: answer.bytes, width, height };
+        if (wanted.restore === 'none') return made;
+        return {
+          ...made,
+          restored: { ...(await usedModel(models, wanted, answer.digest)), by: name, provider: 'remote' },
+        };
       });
     },
   };
+}
+
+/** What a digest names: `auto` leaves the task to the worker, which may also find nothing to restore. */
+async function usedModel(models: Models | undefined, { restore, model = 'lw' }: ResultOptions, digest = '') {
+  if (digest === '') return { task: 'none', model: 'none', digest };
+  for (const task of restore === 'auto' || restore === 'none' ? TASKS : [restore]) {
+    const known = await models?.resolve(task, model).catch(() => undefined);
+    if (known?.digest === digest) return { task, model: known.name, digest };
+  }
+  return { task: restore, model, digest };
 }
