@@ -10,9 +10,19 @@ const FLAGS = [
   '--ignore-gpu-blocklist',
 ];
 
+const PATIENCE = 170_000;
+
 /** Starts the Chromium that {@link findChromium} finds. */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = await findChromium();
   if (!executablePath) throw new Error('No Chromium runs here; set ELFIN_CHROMIUM to one.');
-  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
+  const { newContext } = browser;
+  browser.newContext = async (options) => {
+    const context = await newContext.call(browser, options);
+    // The test's own timeout decides; half a minute is too little for a first load on a busy machine.
+    context.setDefaultTimeout(PATIENCE);
+    return context;
+  };
+  return browser;
 }

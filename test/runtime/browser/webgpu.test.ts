@@ -55,7 +55,7 @@ test('one tile on WebGPU equals Node within 2/255, and the report tells what ran
   expect(apart(data, (await expected()).data)).toBeLessThanOrEqual(2);
   expect(report).toMatchObject({ tiles: 1, backend: { provider: 'webgpu', declined: [] } });
   await page.close();
-}, 600_000);
+}, 900_000);
 
 test('a GPU that is lost again and again costs time, not the picture: wasm goes on, and the report says why', async () => {
   const page = await visit();
