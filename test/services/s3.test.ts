@@ -66,6 +66,36 @@ describe.each([
     expect(rest.cursor).toBeUndefined();
   });
 
+  it('carries tags and user metadata over to the result and its alias, and the storage class where it knows any', async () => {
+    const keep = ['userMetadata', 'tags', 'storageClass'] as const;
+    const rule = {
+      prefix: 'incoming/',
+      task: 'derain',
+      alias: 'latest/{key}',
+      keep: [...keep],
+      tags: { by: 'elfin' },
+    } as const;
+    const trigger = createTrigger({ rules: [rule], storage: () => store(), restorer: cheapRestorer() });
+    const storageClass = name === 'MinIO' ? 'REDUCED_REDUNDANCY' : undefined;
+    const key = 'incoming/tagged ü.jpg';
+    await store().put(key, new TextEncoder().encode('photo'), {
+      type: 'image/jpeg',
+      metadata: { camera: 'test' },
+      tags: { project: 'rain + fog', 'a:b/c': '1=2' },
+      ...(storageClass && { storageClass }),
+    });
+    const event = { kind: 'created', name: 'Put', source: 'test', bucket: server.bucket, key } as const;
+    const outcome = await trigger.process(event);
+    expect(outcome).toMatchObject({ status: 'restored' });
+    for (const place of [(outcome as { key: string }).key, `latest/${key}`]) {
+      expect(await store().tags?.(place)).toEqual({ project: 'rain + fog', 'a:b/c': '1=2', by: 'elfin' });
+      const head = await store().head(place);
+      expect(head).toMatchObject({ type: 'image/jpeg', metadata: { camera: 'test' } });
+      expect(head?.storageClass).toBe(storageClass);
+    }
+    expect(await store().tags?.('incoming/not-there.jpg')).toEqual({});
+  });
+
   it('says what is wrong, and whether to come again', async () => {
     const event = await upload(store(), 'incoming/denied.jpg', 'photo');
     const strangers = s3Client(server.endpoint, { accessKeyId: 'nobody', secretAccessKey: 'nothing-at-all' });

@@ -6,11 +6,12 @@ import {
   SendMessageBatchCommand,
   SendMessageCommand,
 } from '@aws-sdk/client-sqs';
-import { backfill, createTrigger } from '@elfin/plugins';
+import { createTrigger } from '@elfin/plugins';
 import { createLambdaHandler } from '@elfin/plugins/lambda';
 import { createS3Storage } from '@elfin/plugins/s3';
-import { asS3Notification, enqueueToSqs } from '@elfin/plugins/sqs';
+import { asS3Notification } from '@elfin/plugins/sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { elfin } from '../helpers/cli.ts';
 import { awkwardKeys, seeded, shuffle } from '../helpers/storm.ts';
 import { cheapRestorer, upload } from '../helpers/upload.ts';
 import { startElasticMq } from './helpers/elasticmq.ts';
@@ -130,17 +131,13 @@ describe('SQS', () => {
     expect(trigger.counts()).toMatchObject({ failed: 3, events: 3 });
   });
 
-  it('takes a backfill', async () => {
+  it('takes what elfin backfill fills it with', async () => {
     const { trigger, poll } = setUp();
     for (let i = 0; i < 25; i++) await upload(store(), `incoming/backfill/ü +${i}.jpg`, `photo ${i}`);
-    const report = await backfill({
-      bucket: server.bucket,
-      store: store(),
-      prefix: 'incoming/backfill/',
-      rules: trigger.rules,
-      sink: enqueueToSqs(sqs.client, sqs.url('uploads')),
-    });
-    expect(report).toMatchObject({ listed: 25, outcomes: { enqueued: 25 }, failed: [] });
+    const place = ['s3://photos/incoming/backfill/', '--endpoint', server.endpoint, '--task', 'derain'];
+    const words = ['backfill', ...place, '--to', sqs.url('uploads')];
+    const { code, stdout, stderr } = await elfin(words, { env: server.env });
+    expect([code, stdout.toString(), stderr]).toEqual([0, '25 listed: 25 enqueued\n', '']);
     await pollUntil(poll, () => trigger.counts().restored === 25);
   });
 });

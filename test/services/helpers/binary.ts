@@ -11,7 +11,10 @@ export const cacheFolder = () => join(process.env.XDG_CACHE_HOME ?? join(homedir
 
 /** A Go program, named by module path and the exact version that the tests speak to. */
 export interface GoProgram {
+  /** What `go install` calls it. */
   readonly name: string;
+  /** What it is kept as, where its own name says nothing. */
+  readonly label?: string;
   readonly module: string;
   readonly version: string;
 }
@@ -28,6 +31,14 @@ export const MINIO: GoProgram = {
   version: 'v0.0.0-20260212201848-7aac2a2c5b7c',
 };
 
+/** The loader of docker compose, as a program that prints the model it read. */
+export const COMPOSE: GoProgram = {
+  name: 'cmd',
+  label: 'compose',
+  module: 'github.com/compose-spec/compose-go/v2/cmd',
+  version: 'v2.16.2',
+};
+
 const exists = (path: string) =>
   access(path).then(
     () => true,
@@ -39,7 +50,7 @@ const exists = (path: string) =>
  * @throws with the compiler's words where Go is missing or the build fails.
  */
 export async function goBinary(program: GoProgram): Promise<string> {
-  const target = join(cacheFolder(), `${program.name}-${program.version}`);
+  const target = join(cacheFolder(), `${program.label ?? program.name}-${program.version}`);
   if (await exists(target)) return target;
   await mkdir(cacheFolder(), { recursive: true });
   const folder = await mkdtemp(join(tmpdir(), 'elfin-go-'));

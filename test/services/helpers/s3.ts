@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { goBinary, MINIO, VERSITYGW } from './binary.ts';
-import { freePort, startService } from './process.ts';
+import { freePort, type Service, startService } from './process.ts';
 
 const ACCESS = 'elfin-test';
 const SECRET = 'elfin-test-secret';
@@ -31,6 +31,19 @@ const clientEnv = (endpoint: string) => ({
   AWS_SECRET_ACCESS_KEY: SECRET,
 });
 
+const serverOf = (endpoint: string, client: S3Client, service: Service, folder: string): S3Server => ({
+  endpoint,
+  client,
+  bucket: 'photos',
+  pid: service.child.pid!,
+  env: clientEnv(endpoint),
+  async stop() {
+    client.destroy();
+    await service.stop();
+    await rm(folder, { recursive: true, force: true });
+  },
+});
+
 /** versitygw over a folder. `webhook` must be listening already: versitygw tries it while it starts. */
 export async function startVersitygw(options: { webhook?: string } = {}): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), 'elfin-versitygw-'));
@@ -48,18 +61,7 @@ export async function startVersitygw(options: { webhook?: string } = {}): Promis
   );
   const client = s3Client(endpoint);
   await client.send(new CreateBucketCommand({ Bucket: 'photos' }));
-  return {
-    endpoint,
-    client,
-    bucket: 'photos',
-    pid: service.child.pid!,
-    env: clientEnv(endpoint),
-    async stop() {
-      client.destroy();
-      await service.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return serverOf(endpoint, client, service, folder);
 }
 
 /** MinIO over a folder, its bucket notifying `webhook` of every created object. */
@@ -100,16 +102,5 @@ export async function startMinio(options: { webhook?: string; token?: string } =
       }),
     );
   }
-  return {
-    endpoint,
-    client,
-    bucket: 'photos',
-    pid: service.child.pid!,
-    env: clientEnv(endpoint),
-    async stop() {
-      client.destroy();
-      await service.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return serverOf(endpoint, client, service, folder);
 }

@@ -37,20 +37,16 @@ const isSqs = (event: unknown) =>
 
 function answerTasks(event: BatchEvent, handled: readonly Handled[]) {
   const { invocationSchemaVersion, invocationId } = event;
-  const results = handled.map(({ id: taskId, outcome }) => {
-    return { taskId, resultCode: codeOf(outcome), resultString: wordOf(outcome) };
-  });
+  const results = handled.map(({ id, outcome }) => ({ taskId: id, ...answerOf(outcome) }));
   return { invocationSchemaVersion, invocationId, treatMissingKeysAs: 'PermanentFailure', results };
 }
 
-function codeOf(outcome: Outcome) {
-  if (!('error' in outcome)) return 'Succeeded';
-  return outcome.status === 'failed' && outcome.error.retry ? 'TemporaryFailure' : 'PermanentFailure';
-}
-
-function wordOf(outcome: Outcome) {
-  if ('error' in outcome) return `${outcome.error.code}: ${outcome.error.message}`;
-  return 'key' in outcome ? outcome.key : outcome.reason;
+function answerOf(outcome: Outcome) {
+  if (!('error' in outcome))
+    return { resultCode: 'Succeeded', resultString: 'key' in outcome ? outcome.key : outcome.reason };
+  const { error, status } = outcome;
+  const resultCode = status === 'failed' && error.retry ? 'TemporaryFailure' : 'PermanentFailure';
+  return { resultCode, resultString: `${error.code}: ${error.message}` };
 }
 
 function summary(failed: readonly Handled[], all: number): ElfinError {

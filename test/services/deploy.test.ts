@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { COMPOSE, goBinary } from './helpers/binary.ts';
+import { python } from './helpers/python.ts';
+
+const run = promisify(execFile);
+const repository = new URL('../../', import.meta.url).pathname;
+const inRepository = { cwd: repository, maxBuffer: 16 * 1024 * 1024 };
+
+it('the SAM template has nothing that cfn-lint objects to', async () => {
+  const interpreter = await python('cfn-lint', ['cfn-lint==1.58.0']);
+  // Warnings too end it with another code than 0, which is an error here.
+  await run(
+    interpreter,
+    ['-m', 'cfnlint', '--non-zero-exit-code', 'informational', 'apps/lambda/template.yaml'],
+    inRepository,
+  );
+});
+
+it('the compose file is read by the very loader of docker compose, every reference of it resolved', async () => {
+  const folder = new URL('../../apps/minio/', import.meta.url).pathname;
+  const { stdout } = await run(await goBinary(COMPOSE), ['--format', 'json', 'compose.yaml'], { cwd: folder });
+  const { services } = JSON.parse(stdout);
+  expect(Object.keys(services).sort()).toEqual(['bucket', 'elfin', 'minio']);
+  // One secret on both ends, and the checkout where its command is run.
+  expect(services.minio.environment.MINIO_NOTIFY_WEBHOOK_AUTH_TOKEN_elfin).toBe(
+    services.elfin.environment.ELFIN_WEBHOOK_SECRET,
+  );
+  expect(services.elfin.volumes[0]).toMatchObject({
+    source: repository.slice(0, -1),
+    target: services.elfin.working_dir,
+  });
+});
