@@ -1,5 +1,5 @@
 // Transform URLs against unjs/ipx on one machine and one image; what a signature and a miss cost.
-// Run: node --conditions=@elfin/source bench/edge/rates.ts [--requests 4000]
+// Run: node --conditions=@elfin/source bench/edge/rates.ts [--requests 4000] [--only signature|hits|resized|restored]
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,7 +21,9 @@ import { serve } from '@hono/node-server';
 import { createIPX, createIPXNodeServer, ipxFSStorage } from 'ipx';
 import sharp from 'sharp';
 
-const { values } = parseArgs({ options: { requests: { type: 'string', default: '4000' } } });
+const { values } = parseArgs({
+  options: { requests: { type: 'string', default: '4000' }, only: { type: 'string' } },
+});
 const REQUESTS = Number(values.requests);
 const LANES = 16;
 const ROUNDS = 5;
@@ -147,11 +149,14 @@ async function misses(restore: 'derain' | 'none', name: string, rounds: number) 
   };
 }
 
-console.log({
-  hit: await hits(),
-  signatureMicroseconds: await signature(),
-  missResized: await misses('none', 'photo.jpg', 40),
-  missRestored: await misses('derain', 'small.jpg', 20),
-});
+const parts = {
+  signature: () => signature(),
+  hits: () => hits(),
+  resized: () => misses('none', 'photo.jpg', 40),
+  restored: () => misses('derain', 'small.jpg', 20),
+};
+for (const [name, part] of Object.entries(parts)) {
+  if (values.only === undefined || values.only === name) console.log(name, await part());
+}
 await edge.drain();
 await rm(folder, { recursive: true });
