@@ -21,21 +21,39 @@ export interface WorkerProcessOptions {
   readonly maxDelayMs?: number;
 }
 
-export async function startWorker(options: WorkerProcessOptions): Promise<AsyncDisposable & { readonly url: string }> {
+export interface WorkerProcess extends AsyncDisposable {
+  readonly url: string;
+  /** Milliseconds of processor time that it has taken so far. */
+  processorMs(): Promise<number>;
+}
+
+export async function startWorker(options: WorkerProcessOptions): Promise<WorkerProcess> {
   const words = ['--conditions=@elfin/source', fileURLToPath(import.meta.url), JSON.stringify(options)];
   const child = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   const gone = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout });
   const [url] = (await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
+    once(lines, 'line'),
     gone.then(([code]) => Promise.reject(new Error(`The worker ended with ${code}.`))),
   ])) as [string];
   return {
     url,
+    async processorMs() {
+      const told = once(lines, 'line') as Promise<[string]>;
+      child.kill('SIGUSR2');
+      return Number((await told)[0]);
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM');
       await gone;
     },
   };
+}
+
+/** Milliseconds of processor time that this process has taken. */
+export function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -47,6 +65,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     : createNodeRuntime({ ...(device && { device }), ...(threads && { threads }) });
   const worker = await serveWorker({ models, runtime, port: 0, ...batching });
   process.once('SIGTERM', () => worker.close().then(() => process.exit(0)));
+  process.on('SIGUSR2', () => process.stdout.write(`${processorMs()}\n`));
   // However the bench ends, nothing of it stays.
   process.stdin.resume().once('end', () => process.exit(0));
   process.stdout.write(`${worker.url}\n`);

@@ -1,10 +1,11 @@
 /**
  * What a worker costs beside the network itself, by tiles of 512² as they really travel. Method and results: bench/README.md.
  *
- *   node --conditions=@elfin/source bench/worker.ts [--only bytes,overhead,scaling,batching] [--rounds N] [--tiles N]
+ *   node --conditions=@elfin/source bench/worker.ts [--only bytes,wire,overhead,scaling,batching] [--rounds N] [--tiles N]
  *     [--latency MS] [--threads N]
  *
- * `bytes`: on the wire, UINT8 against FP32. `overhead`: tiles a second of one worker against the same network in this
+ * `bytes`: on the wire, UINT8 against FP32. `wire`: processor time of a tile's way there and back, with a device that computes
+ * nothing, which neighbours on the machine hardly disturb. `overhead`: tiles a second of one worker against the same network in this
  * process, in turns. `scaling`: 1, 2 and 4 worker processes whose accelerator takes `--latency` for a run and leaves the
  * processors alone. `batching`: the same, with one process and runs of up to 4 tiles, and really computed on the CPU.
  */
@@ -17,11 +18,11 @@ import { createModels } from '@elfin/models/node';
 import { namedModel } from '../test/helpers/accelerator.ts';
 import { seeded } from '../test/helpers/seeded-model.ts';
 import { markdownTable } from './table.ts';
-import { startWorker } from './worker-process.ts';
+import { processorMs, startWorker } from './worker-process.ts';
 
 const { values: args } = parseArgs({
   options: {
-    only: { type: 'string', default: 'bytes,overhead,scaling,batching' },
+    only: { type: 'string', default: 'bytes,wire,overhead,scaling,batching' },
     rounds: { type: 'string', default: '7' },
     tiles: { type: 'string', default: '6' },
     latency: { type: 'string', default: '100' },
@@ -64,6 +65,7 @@ const show = (title: string, heads: readonly string[], rows: readonly (readonly 
   process.stdout.write(`\n${title}\n\n${markdownTable([heads, ...rows])}\n`);
 
 if (wanted.has('bytes')) await bytes();
+if (wanted.has('wire')) await wire();
 if (wanted.has('overhead')) await overhead();
 if (wanted.has('scaling')) await scaling();
 if (wanted.has('batching')) await batching();
@@ -99,6 +101,27 @@ async function bytes(): Promise<void> {
       ]);
     }
   show(`Bytes of a tile of ${SIDE}², kB out / back`, ['tile', 'FP32', 'UINT8', 'ratio'], rows);
+}
+
+/** Processor time of client and worker, without what starting and warming up took. */
+async function wire(): Promise<void> {
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  await using worker = await startWorker({ latencyMs: 0, maxBatch: 1, maxDelayMs: 0 });
+  await using session = await createRemoteRuntime({ endpoints: [worker.url] }).open(namedModel(), OWN);
+  const count = 40;
+  await throughput(session, count, 2);
+  for (let round = 0; round < rounds; round++) {
+    const before = [processorMs(), await worker.processorMs()] as const;
+    await throughput(session, count, 2);
+    ours.push((processorMs() - before[0]) / count);
+    theirs.push(((await worker.processorMs()) - before[1]) / count);
+  }
+  const both = ours.map((value, round) => value + theirs[round]!);
+  show(
+    `Processor time of a tile of ${SIDE}² on its way there and back, ms, ${rounds} rounds of ${count} tiles`,
+    ['client', 'worker', 'both'],
+    [[spread(ours, 1), spread(theirs, 1), spread(both, 1)]],
+  );
 }
 
 function kilobytes(count: number): string {

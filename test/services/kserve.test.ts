@@ -30,7 +30,7 @@ test.each([
   [/scaleMetric/, 'scaleMetrics', '.spec.predictor.scaleMetrics: unknown to V1beta1PredictorSpec'],
   [/maxReplicas: \d+/, 'maxReplicas: many', ".spec.predictor.maxReplicas: 'many' is not int"],
   [
-    /modelFormat:\n\s+name: triton\n/,
+    /modelFormat:\n\s+name: triton\n\s+version: "2"\n\s+/,
     '',
     '.spec.predictor.model: Invalid value for `model_format`, must not be `None`',
   ],
