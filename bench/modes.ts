@@ -44,6 +44,8 @@ interface Cost {
   readonly window: string;
   readonly runs: number;
   readonly seconds: number;
+  /** Of the processor, over all threads: neighbours on a shared machine disturb it less. */
+  readonly processor: number;
   readonly peakMiB: number;
 }
 
@@ -57,7 +59,7 @@ async function compare(photo: string): Promise<void> {
     const megapixels = (width * height) / 1e6;
     process.stdout.write(`${width}×${height}, ${args.threads} thread(s)\n\n`);
     process.stdout.write(
-      '| engine | model | way | window | runs | s a megapixel | peak MiB |\n|---|---|---|---|---|---|---|\n',
+      '| engine | model | way | window | runs | s a megapixel | processor s | peak MiB |\n|---|---|---|---|---|---|---|---|\n',
     );
     for (const engine of args.engines.split(',')) {
       for (const model of args.models.split(',')) {
@@ -65,7 +67,7 @@ async function compare(photo: string): Promise<void> {
           const shared = ['--photo', jpeg, '--restore', way, '--threads', args.threads];
           const rest = [...(args.tile ? ['--tile', args.tile] : []), ...(args.progress ? ['--progress'] : [])];
           const cost = JSON.parse(again(...shared, '--engines', engine, '--models', model, ...rest)) as Cost;
-          const each = (cost.seconds / megapixels).toFixed(2);
+          const each = [cost.seconds, cost.processor].map((seconds) => (seconds / megapixels).toFixed(2)).join(' | ');
           process.stdout.write(
             `| ${engine} | ${model} | ${way} | ${cost.window} | ${cost.runs} | ${each} | ${cost.peakMiB} |\n`,
           );
@@ -113,7 +115,14 @@ async function restore(jpeg: string, way: string): Promise<void> {
   const { report } = await restorer.restoreFile(jpeg, `${jpeg}.restored.jpg`, options);
   if (report.task === 'none') throw new Error('Nothing was restored.');
   const { window, runs } = report;
-  const cost: Cost = { window: `${window.width}×${window.height}`, runs, seconds: since(), peakMiB: peak() };
+  const { user, system } = process.cpuUsage();
+  const cost: Cost = {
+    window: `${window.width}×${window.height}`,
+    runs,
+    seconds: since(),
+    processor: (user + system) / 1e6,
+    peakMiB: peak(),
+  };
   process.stdout.write(JSON.stringify(cost));
   // onnxruntime-web has no way to end its threads.
   await restorer.dispose();
