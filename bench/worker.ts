@@ -187,12 +187,12 @@ async function scaling(): Promise<void> {
       Array.from({ length: processes }, () => startWorker({ latencyMs: latency, maxBatch: 1, maxDelayMs: 0 })),
     );
     const rates: number[] = [];
-    for (let round = 0; round < 3; round++)
+    for (let round = 0; round < Math.min(3, rounds); round++)
       rates.push(
         await remoteRate(
           served,
           workers.map(({ url }) => url),
-          60 * processes,
+          10 * tiles * processes,
         ),
       );
     one ||= median(rates);
@@ -221,7 +221,7 @@ async function remoteRate(served: ModelRef, endpoints: readonly string[], count:
 async function batching(): Promise<void> {
   const rows: string[][] = [];
   const ways = [
-    [`accelerator, ${latency} ms a run`, namedModel(), { latencyMs: latency }, 120],
+    [`accelerator, ${latency} ms a run`, namedModel(), { latencyMs: latency }, 20 * tiles],
     [`CPU, ${threads} threads, computed`, model, { device: 'cpu', threads }, 2 * tiles],
   ] as const;
   for (const [name, served, device, count] of ways) {
