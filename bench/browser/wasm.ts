@@ -52,13 +52,14 @@ const { value: times } = await visit(folders, SCRIPT, async (page) => {
   const handles = await Promise.all(
     [1, all].map((threads) => page.evaluateHandle((n) => (window as unknown as Bench).open(n), threads)),
   );
+  const image = await page.evaluateHandle(
+    ([side, data]) => ({ width: side, height: side, channels: 3 as const, data: Uint8Array.from(data) }),
+    [SIDE, [...cut]] as const,
+  );
   const inPage = (which: number) =>
     handles[which]!.evaluate(
-      async (restorer, [side, data]) => {
-        const image = { width: side, height: side, channels: 3, data: Uint8Array.from(data) } as const;
-        return (await restorer.restore(image, { task: 'derain' })).report.timings.restore;
-      },
-      [SIDE, [...cut]] as const,
+      async (restorer, given) => (await restorer.restore(given, { task: 'derain' })).report.timings.restore,
+      image,
     );
   for (const which of [0, 1]) await inPage(which);
   const found: { node: number; one: number; all: number }[] = [];
