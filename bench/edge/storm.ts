@@ -104,6 +104,7 @@ const rss: number[] = [];
 const sample = () => {
   globalThis.gc?.();
   rss.push(Math.round(process.memoryUsage().rss / 1e6));
+  process.stderr.write(`${done} of ${requests}: ${rss.at(-1)} MB, ${wrong.length} wrong\n`);
 };
 const begin = performance.now();
 let left = requests;
