@@ -17,7 +17,9 @@ import { startUploads, type UploadsRuntime } from './uploads-runtime.ts';
 const PHOTOS = 200;
 const TOKEN = 'a-token-of-this-test';
 const BUCKET = 'elfin-photos';
+/** Claims of the dead run out soon, so that the test need not wait for two minutes. */
 const CLAIM_SECONDS = 2;
+const CLAIMS = { ELFIN_CLAIM_SECONDS: String(CLAIM_SECONDS) };
 
 let folder: string;
 let worker: Awaited<ReturnType<typeof startNegativeWorker>>;
@@ -40,9 +42,8 @@ afterEach(async () => {
 });
 
 /** The Worker, restoring through a worker. */
-const start = async () => {
-  const vars = { ELFIN_WORKERS: worker.url, ELFIN_WORKER_TOKEN: TOKEN, ELFIN_CLAIM_SECONDS: String(CLAIM_SECONDS) };
-  runtime = await startUploads(folder, vars);
+const start = async (vars: Readonly<Record<string, string>> = {}) => {
+  runtime = await startUploads(folder, { ELFIN_WORKERS: worker.url, ELFIN_WORKER_TOKEN: TOKEN, ...vars });
 };
 
 /** What R2 sends for an object. */
@@ -104,13 +105,13 @@ describe('the Worker of uploads.toml, with R2 and Queues in workerd', () => {
 
   it('leaves one result each although workerd is killed on the way', async () => {
     const keys = awkwardKeys(40);
-    await start();
+    await start(CLAIMS);
     const { sources, messages } = await uploadAll(keys);
     for (let kill = 1; kill <= 3; kill++) {
       await runtime.send(messages);
       await expect.poll(worker.images, { timeout: 120_000, interval: 10 }).toBeGreaterThanOrEqual(kill * 8);
       await runtime.kill();
-      await start();
+      await start(CLAIMS);
     }
     // The local queue dies with its runtime, unlike Cloudflare's: everything is told once more.
     await sleep(CLAIM_SECONDS * 1000 + 100);
