@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build as bundle } from 'esbuild';
 import type { Browser } from 'playwright-core';
-import { build as viteBuild } from 'vite';
+import { createServer, build as viteBuild } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserBuild } from '../../../packages/core/browser.build.ts';
 import { launchChromium } from '../../helpers/chromium.ts';
@@ -28,6 +28,23 @@ afterAll(async () => {
 // SwiftShader would take minutes where wasm takes a second: these are about files, not about WebGPU.
 const onWasm = (code: string) => code.replace('createRestorer({', "createRestorer({ device: 'wasm',");
 
+/** Chooses a photo in the ten lines' page and waits for the result. */
+async function restoresPhoto(url: string): Promise<void> {
+  const page = await browser.newPage();
+  await page.goto(url);
+  await page.setInputFiles('input', PHOTO);
+  await page.waitForFunction(() => {
+    const { width, height } = document.querySelector('canvas')!;
+    return width !== 300 || height !== 150;
+  });
+  const colours = await page.evaluate(() => {
+    const canvas = document.querySelector('canvas')!;
+    return new Set(canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data).size;
+  });
+  expect(colours).toBeGreaterThan(16);
+  await page.close();
+}
+
 describe('the recipes of docs/browser.md, with the packages as npm would publish them', () => {
   test('Vite, without configuration', async () => {
     await writeFile(
@@ -37,19 +54,25 @@ describe('the recipes of docs/browser.md, with the packages as npm would publish
     await writeFile(`${app.folder}/main.js`, onWasm(await codeUnder(DOCS, 'Ten lines for an empty Vite app', 'js')));
     await viteBuild({ root: app.folder, logLevel: 'error', configFile: false });
     await using site = await serveSite({ '/': [`${app.folder}/dist`] });
-    const page = await browser.newPage();
-    await page.goto(site.url);
-    await page.setInputFiles('input', PHOTO);
-    await page.waitForFunction(() => {
-      const { width, height } = document.querySelector('canvas')!;
-      return width !== 300 || height !== 150;
+    await restoresPhoto(site.url);
+  });
+
+  test('Vite’s development server, with the one setting', async () => {
+    const exclude = JSON.parse(
+      (await readFile(new URL(`../../../${DOCS}`, import.meta.url), 'utf8'))
+        .match(/exclude: (\[.*?\])/)![1]!
+        .replaceAll("'", '"'),
+    );
+    const server = await createServer({
+      root: app.folder,
+      configFile: false,
+      logLevel: 'error',
+      optimizeDeps: { exclude },
+      server: { host: '127.0.0.1', port: 0 },
     });
-    const colours = await page.evaluate(() => {
-      const canvas = document.querySelector('canvas')!;
-      return new Set(canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data).size;
-    });
-    expect(colours).toBeGreaterThan(16);
-    await page.close();
+    await server.listen();
+    await restoresPhoto(server.resolvedUrls!.local[0]!);
+    await server.close();
   });
 
   test('without a bundler: files copied beside the page', async () => {
