@@ -28,6 +28,8 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 180_000,
           pool: 'forks',
+          // By default one fork on two cores; much of the suite waits for servers and browsers.
+          maxWorkers: 2,
           execArgv: [`--conditions=${condition}`],
         },
       },

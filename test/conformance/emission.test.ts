@@ -1,8 +1,8 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { type CONFIGS, type EmitOptions, emitElf, isElfinError } from '@elfin/core';
 import { describe, expect, test } from 'vitest';
-import { ModelProtoSchema } from '../helpers/onnx/onnx_pb.js';
 import { distance, magnitude, openElf, type Plain, readGolden } from '../helpers/elf.ts';
+import { ModelProtoSchema } from '../helpers/onnx/onnx_pb.js';
 
 const golden = readGolden('elf-lw');
 const options: EmitOptions = { model: golden.model, weights: golden.weights };

@@ -73,7 +73,7 @@ describe('elfin restore', () => {
 
   test('refusals name the flag that lifts them', async () => {
     const refused = async (file: string, ...flags: string[]) =>
-      (await elfin(['restore', join(fixtures, file), '-o', join(folder, 'refused/'), ...flags])).stderr;
+      (await elfin(['restore', join(fixtures, file), '-o', join(folder, 'over-limits/'), ...flags])).stderr;
     expect(await refused('bomb.png')).toMatch(/52000000 pixels allowed.*--max-pixels/);
     expect(await refused('animated.gif')).toContain('--animated first');
     expect(await refused('alpha.webp', '--max-bytes', '0.0001')).toMatch(/more than the 100 allowed.*--max-bytes/);

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
-import { assertConditionalWrites, createTrigger } from '@elfin/plugins';
+import { assertConditionalWrites, createTrigger, type RuleInput } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
 import { createS3Storage } from '@elfin/plugins/s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -67,14 +67,13 @@ describe.each([
   });
 
   it('carries tags and user metadata over to the result and its alias, and the storage class where it knows any', async () => {
-    const keep = ['userMetadata', 'tags', 'storageClass'] as const;
-    const rule = {
+    const rule: RuleInput = {
       prefix: 'incoming/',
       task: 'derain',
       alias: 'latest/{key}',
-      keep: [...keep],
+      keep: ['userMetadata', 'tags', 'storageClass'],
       tags: { by: 'elfin' },
-    } as const;
+    };
     const trigger = createTrigger({ rules: [rule], storage: () => store(), restorer: cheapRestorer() });
     const storageClass = name === 'MinIO' ? 'REDUCED_REDUNDANCY' : undefined;
     const key = 'incoming/tagged ü.jpg';
