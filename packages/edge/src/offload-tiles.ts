@@ -3,8 +3,8 @@ import type { Endpoints } from '@elfin/core/remote';
 import { createLocalPlace, type PixelRestorer, type Place } from './engine.ts';
 
 /**
- * Images of at least this many pixels gain by being spread over idle workers, measured (bench/edge/README.md): below it they
- * have too few tiles to share.
+ * Images of at least this many pixels are spread over idle workers: two windows of 512² with their overlap, the least that
+ * there is to share. Reckoned, not measured; `bench/edge/offload.ts` tells where it pays on a machine of yours.
  */
 export const SPREAD_PIXELS = 500_000;
 
