@@ -30,8 +30,11 @@ from training.tasks import SETS, TASKS, validation_set
 Pictures = Iterator[tuple[str, np.ndarray, np.ndarray]]
 
 
-def load_model(source: Path, preset: str | None) -> tuple[nn.Module, str | None]:
-    """(network, task) of a model folder, or of a bare safetensors file of `preset` (then the task is unknown)."""
+def load_model(source: Path, preset: str | None, half: bool = False) -> tuple[nn.Module, str | None]:
+    """(network, task) of a model folder, or of a bare safetensors file of `preset` (then the task is unknown).
+
+    `half` rounds the weights to float16 first, as `elfin eval --precision float16` does.
+    """
     task = None
     if source.is_dir():
         try:
@@ -44,14 +47,14 @@ def load_model(source: Path, preset: str | None) -> tuple[nn.Module, str | None]
     model = create_elf(preset)
     weights = load_weights(source)
     check_fit(model.state_dict(), weights, source, preset)
-    model.load_state_dict(weights)
+    model.load_state_dict({k: v.half().float() for k, v in weights.items()} if half else weights)
     return model.eval(), task
 
 
 def restore(model: nn.Module, image: np.ndarray, bf16: bool = False) -> np.ndarray:
     """image [h, w, 3] float32 in [0, 1] of any size → restored, clipped."""
     h, w = image.shape[:2]
-    padded = np.pad(image, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="symmetric")
+    padded = np.pad(image, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="reflect" if min(h, w) > 1 else "edge")
     x = torch.from_numpy(padded).permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         y = model(x)[0]
@@ -91,6 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--count", type=int, help="pictures a set (default all)")
     p.add_argument("--side", type=int, help="only the middle side×side of each picture")
     p.add_argument("--write", type=Path, help="leave input/, target/ and output/ PNGs here, a folder a set")
+    p.add_argument("--precision", choices=("stored", "float16"), default="stored", help="round the weights to this first")
     p.add_argument("--bf16", action="store_true", help="in bfloat16, as training validates")
     p.add_argument("--json", action="store_true", help="print JSON only")
     p.add_argument("--threads", type=int, default=0)
@@ -98,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        model, task = load_model(args.model, args.preset) if args.model else (None, None)
+        model, task = load_model(args.model, args.preset, args.precision == "float16") if args.model else (None, None)
         task = TASKS[args.task or task or "derain"]
         if args.pairs:
             results = {"pairs": evaluate(model, load_pairs_named(args.pairs), task.luma, args.bf16)}

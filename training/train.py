@@ -35,6 +35,7 @@ from training.data import DataError, prefetch
 from training.losses import restoration_loss
 from training.metrics import score
 from training.model import PRESETS, create_elf
+from training.muon import Muon, is_matrix
 from training.state import StateError, check_fit, load_state, load_weights, recover, save_state
 from training.tasks import SETS, TASKS, validation_set
 
@@ -115,12 +116,14 @@ class Run:
         """bfloat16 where the hardware multiplies it; elsewhere it is emulated, at seven times float32's time."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
-    def optimiser(self) -> torch.optim.AdamW:
-        return torch.optim.AdamW(self.params, RATE, (0.9, 0.99), weight_decay=0, fused=True)
+    def optimisers(self) -> tuple[Muon, torch.optim.AdamW]:
+        """Muon for matrices, AdamW for the rest."""
+        rest = [p for p in self.params if not is_matrix(p)]
+        return Muon([p for p in self.params if is_matrix(p)]), torch.optim.AdamW(rest, RATE, (0.9, 0.99), weight_decay=0, fused=True)
 
     def restore(self) -> None:
         """From the run's own state, else --resume, else --init, else fresh."""
-        self.adam = self.optimiser()
+        self.muon, self.adam = self.optimisers()
         for name in ("state", "branch"):
             recover(self.folder / name)
         source = self.folder / "state"
@@ -147,6 +150,9 @@ class Run:
         for name, p, e in zip(self.names, self.params, self.ema, strict=True):
             p.data.copy_(parts["weights"][name])
             e.copy_(parts["ema"][name])
+            if p in self.muon.momentum:
+                self.muon.momentum[p].copy_(parts["adam_m"][name])
+                continue
             self.adam.state[p] = {
                 "step": torch.tensor(float(info["adam_steps"])),
                 # laid out as the parameter: the fused step walks their memory side by side
@@ -161,8 +167,11 @@ class Run:
         parts: dict[str, dict[str, Tensor]] = {k: {} for k in ("weights", "ema", "adam_m", "adam_v")}
         steps = 0.0
         for name, p, e in named:
-            state = self.adam.state.get(p) or {}
             parts["weights"][name], parts["ema"][name] = p, e
+            if p in self.muon.momentum:
+                parts["adam_m"][name] = self.muon.momentum[p]
+                continue
+            state = self.adam.state.get(p) or {}
             parts["adam_m"][name] = state.get("exp_avg", torch.zeros_like(p))
             parts["adam_v"][name] = state.get("exp_avg_sq", torch.zeros_like(p))
             steps = float(state.get("step", 0.0))
@@ -201,6 +210,7 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.params, CLIP, foreach=True)
         for group in self.adam.param_groups:
             group["lr"] = self.rate(step)
+        self.muon.step(self.rate(step))
         self.adam.step()
         self.adam.zero_grad()
         torch._foreach_lerp_(self.ema, [p.data for p in self.params], 1 - min(EMA_DECAY, (step + 1) / (step + 10)))

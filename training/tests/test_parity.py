@@ -20,6 +20,7 @@ from training import evaluate
 from training.model import PRESETS, create_elf
 
 ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "packages" / "models"
 NODE = ROOT / "node_modules" / ".bin" / "node"
 
 
@@ -40,10 +41,8 @@ def seeded(preset: str) -> torch.nn.Module:
     return model
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_agrees_with_the_onnx_of_core(preset, tmp_path):
-    model = seeded(preset)
-    folder = tmp_path / "model"
+def model_folder(folder: Path, model: torch.nn.Module, preset: str) -> Path:
+    """The network as a model folder that core loads."""
     folder.mkdir()
     weights = folder / "weights.safetensors"
     save_file({k: v.contiguous().clone() for k, v in model.state_dict().items()}, str(weights),
@@ -52,6 +51,31 @@ def test_agrees_with_the_onnx_of_core(preset, tmp_path):
         "format": 1, "preset": preset, "task": "derain", "variant": "seeded", "crop": 128,
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "dtype": "float32", "licence": "MIT", "data": [], "scores": [],
     }))
+    return folder
+
+
+def pairs(folder: Path) -> Path:
+    """Two small noisy pictures and their truths, of sides that are no multiples of 16."""
+    rng = np.random.default_rng(3)
+    for name in ("a", "b"):
+        clean = cv2.resize(rng.integers(0, 256, (9, 14, 3)).astype(np.uint8), (101, 77), interpolation=cv2.INTER_CUBIC)
+        noisy = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+        for kind, image in (("input", noisy), ("target", clean)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / kind / f"{name}.png"), image)
+    return folder
+
+
+def same_numbers(theirs: dict, ours: dict, tolerance: float) -> None:
+    assert [i["name"] for i in theirs["images"]] == [i["name"] for i in ours["images"]]
+    for a, b in zip([theirs["mean"]] + [i["scores"] for i in theirs["images"]], [ours["mean"]] + [i["scores"] for i in ours["images"]], strict=True):
+        assert a["psnr"] == pytest.approx(b["psnr"], abs=tolerance) and a["ssim"] == pytest.approx(b["ssim"], abs=tolerance)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_agrees_with_the_onnx_of_core(preset, tmp_path):
+    model = seeded(preset)
+    folder = model_folder(tmp_path / "model", model, preset)
     elfin("export", "--model", str(folder), "-o", str(tmp_path / "model.onnx"))
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     x = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(1))
@@ -67,18 +91,32 @@ def test_agrees_with_the_onnx_of_core(preset, tmp_path):
 
 @pytest.mark.parametrize("space", ["y", "rgb"])
 def test_elfin_eval_prints_the_same_numbers(space, tmp_path):
-    rng = np.random.default_rng(3)
-    for name in ("a", "b"):
-        clean = cv2.resize(rng.integers(0, 256, (9, 14, 3)).astype(np.uint8), (101, 77), interpolation=cv2.INTER_CUBIC)
-        noisy = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
-        for folder, image in (("input", noisy), ("target", clean)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), image)
+    pairs(tmp_path)
     theirs = json.loads(elfin("eval", "--input", str(tmp_path / "input"), "--target", str(tmp_path / "target"), "--space", space, "--json"))
-    ours = evaluate.evaluate(None, evaluate.load_pairs_named(tmp_path), space == "y")
-    assert [i["name"] for i in theirs["images"]] == [i["name"] for i in ours["images"]]
-    for a, b in zip([theirs["mean"]] + [i["scores"] for i in theirs["images"]], [ours["mean"]] + [i["scores"] for i in ours["images"]], strict=True):
-        assert a["psnr"] == pytest.approx(b["psnr"], abs=1e-6) and a["ssim"] == pytest.approx(b["ssim"], abs=1e-6)
+    same_numbers(theirs, evaluate.evaluate(None, evaluate.load_pairs_named(tmp_path), space == "y"), 1e-6)
+
+
+@pytest.mark.parametrize("precision", ["stored", "float16"])
+@pytest.mark.parametrize("source", ["seeded", *sorted(f.name for f in MODELS.iterdir() if (f / "manifest.json").exists())])
+def test_elfin_eval_scores_a_model_as_evaluate_does(source, precision, tmp_path):
+    folder = model_folder(tmp_path / "model", seeded("alformer"), "alformer") if source == "seeded" else MODELS / source
+    pairs(tmp_path)
+    network, task = evaluate.load_model(folder, None, precision == "float16")
+    theirs = json.loads(elfin("eval", "--input", str(tmp_path / "input"), "--target", str(tmp_path / "target"), "--task", task,
+                              "--model", str(folder), "--precision", precision, "--tiling", "whole", "--space", "rgb", "--json"))
+    # a value between two grey levels may be rounded to either
+    same_numbers(theirs, evaluate.evaluate(network, evaluate.load_pairs_named(tmp_path), False), 2e-3)
+
+
+@pytest.mark.parametrize("tiling", [("local", "--tile", "64"), ("global", "--tile", "64", "--passes", "1")])
+def test_elfin_eval_scores_what_elfin_restore_writes(tiling, tmp_path):
+    pairs(tmp_path)
+    how = ["--task", "derain", "--model", str(MODELS / "derain-lw"), "--tiling", *tiling]
+    theirs = json.loads(elfin("eval", "--input", str(tmp_path / "input"), "--target", str(tmp_path / "target"), *how, "--json"))
+    elfin("restore", str(tmp_path / "input"), "-o", str(tmp_path / "restored"), *how)
+    (tmp_path / "input").rename(tmp_path / "before")
+    (tmp_path / "restored").rename(tmp_path / "input")
+    same_numbers(theirs, evaluate.evaluate(None, evaluate.load_pairs_named(tmp_path), True), 1e-6)
 
 
 if __name__ == "__main__":
