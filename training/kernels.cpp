@@ -293,7 +293,7 @@ std::vector<Tensor> depthwise_back(const Tensor& grad, const Tensor& x, const Te
 }
 
 // ---- pointwise: a 1x1 convolution is Y = X Wᵀ with few columns and many rows, the shape that general matrix products
-// do worst (PyTorch's took 2.3 times as long on AVX2)
+// do worst; on AVX2 this equals PyTorch's convolution (which copies to columns first) and beats its MKL product on a Zen core
 
 constexpr int64_t kPixels = 96;             // rows of X held as floats, a multiple of every block below
 constexpr int64_t kTile = kRows == 4 ? 8 : 6;  // rows of an accumulator block of two vectors; with its operands it fills the registers
