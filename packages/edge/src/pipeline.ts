@@ -4,11 +4,10 @@ import {
   type Header,
   isElfinError,
   type Models,
-  type ResultOptions,
   resultKey,
+  resultModels,
   type SourceValidator,
   sha256,
-  TASKS,
 } from '@elfin/core';
 import { type createLadder, type Made, mediaType, type Work, type WorkContext } from './engine.ts';
 import type { Gate } from './gate.ts';
@@ -149,17 +148,6 @@ export function createPipeline(options: PipelineOptions) {
     }
   }
 
-  /** Digests of all weights that may decide the pixels. */
-  async function digests({ restore, model = 'lw' }: ResultOptions): Promise<string[]> {
-    if (restore === 'none' || !models) return [];
-    const tasks = restore === 'auto' ? TASKS : [restore];
-    const found = await Promise.allSettled(tasks.map((task) => models.resolve(task, model)));
-    const known = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value.digest] : []));
-    const failed = found.find((one) => one.status === 'rejected');
-    if (failed && (known.length === 0 || restore !== 'auto')) throw failed.reason;
-    return known;
-  }
-
   function toResult(work: Work, made: Made): StoredResult {
     const { header, bytes, options: wanted } = work;
     const info: ResultInfo = {
@@ -230,7 +218,7 @@ export function createPipeline(options: PipelineOptions) {
         source: plan.source,
         validator: fetched.validator,
         options: work.options,
-        models: await digests(work.options),
+        models: models ? await resultModels(models, work.options) : [],
         codec,
       });
       const { pinned } = fetched;
