@@ -69,6 +69,16 @@ export function statusOf(code: ElfinErrorCode): number {
   return STATUS[code] ?? BY_FAULT[ERRORS[code].fault];
 }
 
+/** Every code that a request can meet, under its status. */
+export function codesByStatus(): Map<number, ElfinErrorCode[]> {
+  const codes = new Map<number, ElfinErrorCode[]>();
+  for (const code of Object.keys(STATUS) as ElfinErrorCode[]) {
+    const status = statusOf(code);
+    codes.set(status, [...(codes.get(status) ?? []), code]);
+  }
+  return codes;
+}
+
 /** Any thrown value as one of ours; what is not becomes INTERNAL with the original as its cause. */
 export function asElfinError(thrown: unknown): ElfinError {
   if (isElfinError(thrown)) return thrown;

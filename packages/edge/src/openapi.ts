@@ -1,3 +1,4 @@
+import { codesByStatus } from './errors.ts';
 import { OPTION_NAMES, OPTIONS, type OptionSpec } from './options.ts';
 
 function schemaOf(spec: OptionSpec): Record<string, unknown> {
@@ -16,6 +17,35 @@ const problem = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 });
+
+/** What a transform URL is refused with; each also names the codes of `Elfin-Error` that have this status. */
+const PROBLEMS: Readonly<Record<number, string>> = {
+  400: 'The URL is malformed.',
+  403: 'The signature or the source is refused.',
+  404: 'The source does not exist.',
+  409: 'The work was cancelled.',
+  410: 'The URL has run out.',
+  413: 'The source has too many bytes.',
+  414: 'The URL is too long.',
+  415: 'The source is no image that is read here.',
+  422: 'The source is a broken image, or has too many pixels; or no such model is here.',
+  423: 'The image is being restored.',
+  429: 'Too much at once.',
+  500: 'The server is set up wrongly, or has a defect.',
+  502: 'The source’s server failed.',
+  503: 'This server cannot do it now.',
+  504: 'It took too long.',
+  508: 'The source leads back here.',
+};
+
+function problems(): Record<number, ReturnType<typeof problem>> {
+  const codes = codesByStatus();
+  return Object.fromEntries(
+    Object.entries(PROBLEMS).map(([status, sentence]) => {
+      return [status, problem(`${sentence} Codes: ${(codes.get(Number(status)) ?? []).join(', ')}.`)];
+    }),
+  );
+}
 
 const header = (description: string) => ({ description, schema: { type: 'string' } });
 
@@ -77,20 +107,9 @@ export function openApi({ prefix }: { readonly prefix: string }): Record<string,
               },
             },
             202: { description: 'The work goes on; Location is its job.', content: state },
+            302: { description: 'onerror=redirect, and it failed; Location is the source.' },
             304: { description: 'The client has it.' },
-            400: problem('The URL is malformed.'),
-            403: problem('The signature or the source is refused.'),
-            404: problem('The source does not exist.'),
-            410: problem('The URL has run out.'),
-            413: problem('The source has too many bytes.'),
-            415: problem('The source is no image that is read here.'),
-            422: problem('The source is a broken image, or has too many pixels.'),
-            423: problem('The image is being restored.'),
-            429: problem('Too much at once.'),
-            502: problem('The source’s server failed.'),
-            503: problem('This server cannot do it now.'),
-            504: problem('It took too long.'),
-            508: problem('The source leads back here.'),
+            ...problems(),
           },
         },
       },
