@@ -12,7 +12,8 @@ import { anyOptions, anySource } from './transform-urls.ts';
 
 /**
  * Throws paths and queries at an edge: random text, valid URLs with random damage, options and sources out of pieces that
- * mean something. Every answer must be a 4xx with a code (or a valid URL's own answer), without a stack.
+ * mean something. Every answer must be a 4xx with a code (or a valid URL's own answer), without a stack. Then good URLs: each
+ * verifies, and its unsigned twin, or one of another meaning under its signature, is 403.
  */
 export async function fuzz({ cases, seed = 1 }: { readonly cases: number; readonly seed?: number }) {
   const codec = await loadSharpCodec();
@@ -94,6 +95,14 @@ export async function fuzz({ cases, seed = 1 }: { readonly cases: number; readon
     const signed = new URL(await signer.sign({ options, source }), 'http://edge.example');
     const transform = parseTransform(signed.pathname.slice(3));
     await signer.verify(transform, Object.fromEntries(signed.searchParams));
+    // Without its signature, and with it over another quality, the same URL is nobody's.
+    const quality = options.quality === 7 ? 8 : 7;
+    const other = await signer.sign({ options: { ...options, quality }, source });
+    for (const twin of [signed.pathname, new URL(other, signed).pathname + signed.search]) {
+      const { status } = await edge.fetch(new Request(new URL(twin, signed)));
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (status !== 403) bad.push(twin);
+    }
   }
   return { cases: samples.length, statuses: Object.fromEntries(statuses), bad: bad.slice(0, 10) };
 }
