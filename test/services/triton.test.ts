@@ -12,6 +12,10 @@ import { apart, noise } from '../helpers/pictures.ts';
 import { freePort, type Service, startService } from './helpers/process.ts';
 import { python, TRITON } from './helpers/python.ts';
 
+interface Config {
+  readonly input: readonly (readonly [name: string, type: number, dims: readonly number[]])[];
+}
+
 const script = (name: string) => fileURLToPath(new URL(`./triton/${name}`, import.meta.url));
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const codec = await loadSharpCodec();
@@ -82,7 +86,7 @@ test('the official client understands the worker, and Triton’s own protobuf th
     script('client.py'),
     workerAt.replace('http://', ''),
     model,
-    join(repository, model, 'config.pbtxt'),
+    repository,
   ]);
   expect(JSON.parse(stdout)).toMatchObject({
     live: true,
@@ -97,15 +101,22 @@ test('the official client understands the worker, and Triton’s own protobuf th
     id: '42',
     unknown: { message: expect.stringContaining('no-such-model') },
     odd: { message: expect.stringContaining('multiples of 16') },
-    config: {
-      name: model,
-      backend: 'onnxruntime',
-      max_batch_size: 8,
-      input: [['image', 2, [-1, -1, 3]]],
-      max_queue_size: 256,
-      override: true,
-    },
+    configs: { [model]: { input: [['image', 2, [-1, -1, 3]]] } },
   });
+  // Both pixel types; of each the graph of a whole image and the one for a tile of it, which cannot be batched.
+  const configs = Object.values((JSON.parse(stdout) as { configs: Record<string, Config> }).configs);
+  expect(configs).toHaveLength(4);
+  const batching = { max_batch_size: 8, max_queue_size: 256, override: true };
+  for (const config of configs) {
+    const inputs = config.input.map(([name]) => name);
+    expect(config).toMatchObject({
+      folder: true,
+      backend: 'onnxruntime',
+      ...(inputs.length === 1 ? batching : { max_batch_size: 0 }),
+    });
+    if (inputs.length > 1) expect(inputs).toEqual(['image', 'quadrants', 'core', 'statistics']);
+  }
+  expect(configs.filter(({ input }) => input.length === 1)).toHaveLength(2);
 });
 
 // Each restores the photo eight times by a process of its own, beside servers that share the machine.

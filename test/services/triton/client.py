@@ -1,10 +1,11 @@
 """Talks to an `elfin worker` by the official tritonclient and prints what it saw as JSON.
 
-Usage: client.py HOST:PORT MODEL CONFIG.PBTXT
+Usage: client.py HOST:PORT MODEL REPOSITORY
 """
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import tritonclient.http as http
@@ -28,11 +29,24 @@ def refused(call):
     return None
 
 
-def main(url, model, config_path):
+def described(path):
+    """A configuration, read strictly: an unknown field or enum value is an error."""
+    config = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    return {
+        "folder": path.parent.name == config.name,
+        "backend": config.backend,
+        "max_batch_size": config.max_batch_size,
+        "input": [[port.name, port.data_type, list(port.dims)] for port in config.input],
+        "output": [port.name for port in config.output],
+        "max_queue_size": config.dynamic_batching.default_queue_policy.max_queue_size,
+        "override": config.dynamic_batching.default_queue_policy.allow_timeout_override,
+    }
+
+
+def main(url, model, repository):
     client = http.InferenceServerClient(url)
     image = np.random.default_rng(7).integers(0, 256, (1, 48, 64, 3), dtype=np.uint8)
     binary, plain = infer(client, model, image, True), infer(client, model, image, False)
-    config = text_format.Parse(open(config_path).read(), model_config_pb2.ModelConfig())
     odd = image[:, :47]
     print(
         json.dumps(
@@ -49,14 +63,7 @@ def main(url, model, config_path):
                 "id": binary.get_response()["id"],
                 "unknown": refused(lambda: infer(client, "no-such-model", image, True)),
                 "odd": refused(lambda: infer(client, model, odd, True)),
-                "config": {
-                    "name": config.name,
-                    "backend": config.backend,
-                    "max_batch_size": config.max_batch_size,
-                    "input": [[port.name, port.data_type, list(port.dims)] for port in config.input],
-                    "max_queue_size": config.dynamic_batching.default_queue_policy.max_queue_size,
-                    "override": config.dynamic_batching.default_queue_policy.allow_timeout_override,
-                },
+                "configs": {path.parent.name: described(path) for path in Path(repository).glob("*/config.pbtxt")},
             }
         )
     )
