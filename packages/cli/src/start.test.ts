@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
+import { expect, test } from 'vitest';
+
+const program = fileURLToPath(new URL('./start.ts', import.meta.url));
+
+test('what npm start does: the bundled photo into ./restored, flags with values included, and again over the first result', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'elfin-start-'));
+  const start = (...words: string[]) =>
+    promisify(execFile)(process.execPath, ['--conditions=@elfin/source', program, ...words], {
+      env: { ...process.env, INIT_CWD: folder },
+    });
+  try {
+    await start('--strength', '0.5');
+    expect(await readdir(join(folder, 'restored'))).toEqual(['rainy.compare.jpg', 'rainy.jpg']);
+    expect(await sharp(join(folder, 'restored/rainy.jpg')).metadata()).toMatchObject({ width: 760, height: 504 });
+    await sharp(join(folder, 'restored/rainy.jpg')).resize(32).toFile(join(folder, 'own.png'));
+    await start('own.png');
+    await start('own.png', '--no-compare');
+    expect(await readdir(join(folder, 'restored'))).toEqual([
+      'own.compare.png',
+      'own.png',
+      'rainy.compare.jpg',
+      'rainy.jpg',
+    ]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
