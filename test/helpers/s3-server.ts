@@ -15,19 +15,28 @@ interface Entry {
  * The part of S3 that a store needs, on loopback: objects with metadata, `If-Match`, `If-None-Match: *`, ranges, and
  * tags, storage classes, ListObjectsV2 in pages of two. Signatures are required but not checked; real servers are tried in `test/services`.
  */
-export async function startS3(options: { readonly fault?: (method: string, path: string) => number | undefined } = {}) {
+export async function startS3(
+  options: {
+    /** A status to answer with instead; 0 breaks the connection. */
+    readonly fault?: (method: string, key: string, bucket: string) => number | undefined;
+    /** Objects are kept as `bucket/key`; otherwise all buckets are one. */
+    readonly byBucket?: boolean;
+  } = {},
+) {
   const objects = new Map<string, Entry>();
   let writes = 0;
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
     const url = new URL(request.url ?? '/', 'http://s3');
-    const [, , ...rest] = url.pathname.split('/');
-    const key = rest.map(decodeURIComponent).join('/');
+    const [, bucket = '', ...rest] = url.pathname.split('/');
+    const name = rest.map(decodeURIComponent).join('/');
+    const home = options.byBucket ? `${bucket}/` : '';
+    const key = home + name;
     const method = request.method ?? '';
     const answer = (status: number, code: string) =>
       response.writeHead(status).end(`<Error><Code>${code}</Code></Error>`);
-    const fault = options.fault?.(method, key);
+    const fault = options.fault?.(method, name, bucket);
     if (fault === 0) return response.destroy();
     if (fault) return answer(fault, 'InternalError');
     const presigned = method === 'GET' && url.searchParams.has('X-Amz-Signature');
@@ -60,16 +69,17 @@ export async function startS3(options: { readonly fault?: (method: string, path:
       objects.delete(key);
       return response.writeHead(204).end();
     }
-    if (key === '' && url.searchParams.get('list-type') === '2') {
+    if (name === '' && url.searchParams.get('list-type') === '2') {
       const prefix = url.searchParams.get('prefix') ?? '';
       const after = url.searchParams.get('continuation-token') ?? url.searchParams.get('start-after') ?? '';
-      const keys = [...objects.keys()].filter((name) => name.startsWith(prefix) && name > after).sort();
+      const here = [...objects.keys()].filter((each) => each.startsWith(home)).map((each) => each.slice(home.length));
+      const keys = here.filter((each) => each.startsWith(prefix) && each > after).sort();
       const page = keys.slice(0, 2);
       const encoded = url.searchParams.get('encoding-type') === 'url';
       const encodeEntities = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-      const contents = page.map((name) => {
-        const entry = objects.get(name) as Entry;
-        return `<Contents><Key>${encoded ? encodeURIComponent(name) : encodeEntities(name)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${entry.etag.replaceAll('"', '&quot;')}</ETag><Size>${entry.bytes.length}</Size></Contents>`;
+      const contents = page.map((each) => {
+        const entry = objects.get(home + each) as Entry;
+        return `<Contents><Key>${encoded ? encodeURIComponent(each) : encodeEntities(each)}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>${entry.etag.replaceAll('"', '&quot;')}</ETag><Size>${entry.bytes.length}</Size></Contents>`;
       });
       const next =
         keys.length > 2 ? `<NextContinuationToken>${encodeEntities(page[1] ?? '')}</NextContinuationToken>` : '';

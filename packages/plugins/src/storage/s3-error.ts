@@ -3,6 +3,8 @@ import { ElfinError, type ElfinErrorCode, isElfinError } from '@elfin/core';
 const EXPIRED = new Set([
   'ExpiredToken',
   'ExpiredTokenException',
+  // MinIO's word for a session that has run out.
+  'InvalidTokenId',
   'TokenRefreshRequired',
   'RequestExpired',
   'RequestTimeTooSkewed',

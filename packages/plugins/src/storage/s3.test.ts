@@ -58,6 +58,7 @@ describe('errors of the SDK', () => {
     ['UnknownError', 403, 'INPUT_UNREADABLE', false],
     ['NoSuchBucket', 404, 'INPUT_UNREADABLE', false],
     ['ExpiredToken', 400, 'CREDENTIALS_EXPIRED', true],
+    ['InvalidTokenId', 403, 'CREDENTIALS_EXPIRED', true],
     ['CredentialsProviderError', undefined, 'CREDENTIALS_EXPIRED', true],
     ['SlowDown', 503, 'STORE_FAILED', true],
     ['TimeoutError', undefined, 'STORE_FAILED', true],
