@@ -72,6 +72,22 @@ describe('claim', () => {
     await other.release();
   });
 
+  it('is held although the answer to its write was lost, and the write made again found it there', async () => {
+    const store = createMemoryStorage();
+    const forgetful: typeof store = {
+      ...store,
+      async put(key, bytes, options) {
+        const first = await store.put(key, bytes, options);
+        return typeof first === 'string' || !options?.ifAbsent ? first : store.put(key, bytes, options);
+      },
+    };
+    const mine = await claim(forgetful, 'r', options('a'));
+    expect(mine.takenOver).toBe(false);
+    await expect(claim(forgetful, 'r', options('a'))).rejects.toMatchObject({ code: 'CLAIM_HELD' });
+    await mine.release();
+    expect(await isClaimed(store, 'c/', 'r')).toBe(false);
+  });
+
   it('that is no claim at all is nobody’s', async () => {
     const store = createMemoryStorage();
     await store.put(claimKey('c/', 'r'), new TextEncoder().encode('{"half'), {});

@@ -27,6 +27,8 @@ interface Marker {
   readonly owner: string;
   readonly expires: number;
   readonly result: string;
+  /** Tells one claim from every other. */
+  readonly id: string;
 }
 
 const encode = (marker: Marker) => new TextEncoder().encode(JSON.stringify(marker));
@@ -44,7 +46,8 @@ export const claimKey = (prefix: string, digest: string) => `${prefix}${digest}.
 export async function claim(store: ObjectStore, result: string, options: ClaimOptions): Promise<Claim> {
   const { prefix, ttlMs, owner, now } = options;
   const key = claimKey(prefix, result);
-  const fresh = (): Uint8Array => encode({ owner, expires: now() + ttlMs, result });
+  const id = crypto.randomUUID();
+  const fresh = (): Uint8Array => encode({ owner, expires: now() + ttlMs, result, id });
   const write = { type: 'application/json', metadata: {} } as const;
 
   const first = await putSettled(store, key, fresh(), { ...write, ifAbsent: true });
@@ -53,6 +56,8 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
   const found = await store.get(key);
   if (found === undefined || found === 'changed') throw held(result, 100);
   const marker = await readMarker(found);
+  // Written by the very request that was then said to have failed, and was made again.
+  if (marker.id === id) return hold(found.etag, false);
   const left = marker.expires - now();
   if (left > 0) throw held(result, left);
   const taken = await store.put(key, fresh(), { ...write, ifMatch: found.etag });
@@ -86,7 +91,7 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
       },
       async abandon() {
         await settle();
-        await rewrite(encode({ owner, expires: 0, result }));
+        await rewrite(encode({ owner, expires: 0, result, id }));
       },
     };
   }
@@ -99,11 +104,11 @@ export async function isClaimed(store: ObjectStore, prefix: string, result: stri
 
 async function readMarker(found: Exclude<Awaited<ReturnType<ObjectStore['get']>>, 'changed' | undefined>) {
   try {
-    const { owner, expires } = JSON.parse(new TextDecoder().decode(await readAll(found, 65_536, 'A claim'))) as Marker;
-    return { owner, expires: Number.isFinite(expires) ? expires : 0 };
+    const { id, expires } = JSON.parse(new TextDecoder().decode(await readAll(found, 65_536, 'A claim'))) as Marker;
+    return { id, expires: Number.isFinite(expires) ? expires : 0 };
   } catch (error) {
     // Not a marker of ours: nobody can be holding it.
-    if (error instanceof SyntaxError || isElfinError(error)) return { owner: '', expires: 0 };
+    if (error instanceof SyntaxError || isElfinError(error)) return { id: undefined, expires: 0 };
     throw error;
   }
 }

@@ -1,14 +1,13 @@
 import {
   type Codec,
   ElfinError,
-  isElfinError,
   type Metadata,
   type MetadataPolicy,
   type ModelSize,
   type Models,
   type OutputFormat,
   type Restorer,
-  TASKS,
+  resultModels,
   type Task,
 } from '@elfin/core';
 import type { RestoredBytes, UploadRestorer } from './restorer.ts';
@@ -48,12 +47,7 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
   const { restorer, codec, models, maxPixels = Number.POSITIVE_INFINITY } = options;
   return {
     codec: { name: codec.name, version: codec.version },
-    async models({ restore, model = 'lw' }) {
-      if (restore === 'none') return [];
-      if (restore !== 'auto') return [(await models.resolve(restore, model)).digest];
-      const refs = await Promise.all(TASKS.map((task) => models.resolve(task, model).catch(ignoreUnknown)));
-      return refs.flatMap((ref) => (ref ? [ref.digest] : []));
-    },
+    models: (wanted) => resultModels(models, wanted),
     async restoreBytes(bytes, wanted, { signal }) {
       const { restore: task, model = 'lw', strength = 1, format, quality, metadata: policy = 'none' } = wanted;
       const lossy = quality === undefined ? {} : { quality };
@@ -82,9 +76,4 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
       return encode(image, metadata, report);
     },
   };
-}
-
-/** `auto` chooses among the models that there are. */
-function ignoreUnknown(error: unknown): undefined {
-  if (!(isElfinError(error) && error.code === 'MODEL_UNKNOWN')) throw error;
 }

@@ -25,7 +25,7 @@ export function createRemoteUploadRestorer(options: RemoteUploadRestorerOptions)
   const { endpoints, models, codec, version = '1', maxBytes = 64 * 1024 * 1024, timeoutMs = 300_000 } = options;
   return {
     codec: { name: 'worker', version },
-    models: (wanted) => resultModels(models, wanted).then((digests) => [...digests]),
+    models: (wanted) => resultModels(models, wanted),
     async restoreBytes(bytes, wanted, { signal }) {
       const digests = await resultModels(models, wanted);
       const deadline = Date.now() + timeoutMs;

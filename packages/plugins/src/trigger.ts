@@ -61,7 +61,10 @@ export interface Trigger {
   process(event: UploadEvent, options?: HandleOptions): Promise<Outcome>;
   /** Works on any envelope; answers for each of its items, in their order. Never throws. */
   handle(envelope: unknown, options?: HandleOptions): Promise<readonly Handled[]>;
-  /** Probes the stores of these buckets now rather than at their first event. Errors: STORE_UNSUITABLE. */
+  /**
+   * Probes the stores that uploads to these buckets make the rules write to, now rather than at the first event.
+   * Errors: STORE_UNSUITABLE, CONFIG_INVALID, and what the store throws.
+   */
   check(buckets: readonly string[]): Promise<void>;
   counts(): Readonly<TriggerCounts>;
 }
@@ -100,7 +103,7 @@ export function createTrigger(options: TriggerOptions): Trigger {
   function probe(bucket: string): Promise<void> {
     const known = sound.get(bucket);
     if (known) return known;
-    const made = assertConditionalWrites(storeOf(storage, bucket), claimPrefix);
+    const made = (async () => assertConditionalWrites(storeOf(storage, bucket), claimPrefix))();
     sound.set(bucket, made);
     made.catch((error: ElfinError) => error.code === 'STORE_UNSUITABLE' || sound.delete(bucket));
     return made;
@@ -123,11 +126,16 @@ export function createTrigger(options: TriggerOptions): Trigger {
     const wanted = rules.filter((rule) => matchesName(rule, event));
     const rule = wanted[0];
     if (rule === undefined) return { status: 'skipped', reason: 'no rule wants it' };
+    let known = event;
+    const onPlan = ({ etag }: { readonly etag: string }) => {
+      known = { ...event, etag };
+    };
     try {
       await probe(rule.destinationBucket ?? event.bucket);
       const { attempts = 3, baseMs = 200 } = options.retries ?? {};
       const onRetry = () => counts.retries++;
-      return await withRetries(() => restoreObject(shop, event, wanted, signal), { attempts, baseMs, signal, onRetry });
+      const restore = () => restoreObject(shop, event, wanted, signal, onPlan);
+      return await withRetries(restore, { attempts, baseMs, signal, onRetry });
     } catch (thrown) {
       const error = coded(thrown, event, signal);
       if (error.code === 'OBJECT_GONE') return { status: 'gone', error };
@@ -136,7 +144,7 @@ export function createTrigger(options: TriggerOptions): Trigger {
         const store = storeOf(storage, rule.destinationBucket ?? event.bucket);
         return {
           status: 'quarantined',
-          key: await quarantine(store, quarantinePrefix, event, rule.name, error),
+          key: await quarantine(store, quarantinePrefix, known, rule.name, error),
           error,
         };
       } catch (cause) {
@@ -186,7 +194,12 @@ export function createTrigger(options: TriggerOptions): Trigger {
       });
     },
     async check(buckets) {
-      await Promise.all(buckets.map(probe));
+      const written = buckets.flatMap((bucket) =>
+        rules
+          .filter((rule) => rule.bucket === undefined || rule.bucket === bucket)
+          .map(({ destinationBucket }) => destinationBucket ?? bucket),
+      );
+      await Promise.all([...new Set(written)].map(probe));
     },
     counts: () => ({ ...counts }),
   };

@@ -20,7 +20,7 @@ export interface WatchOptions {
   readonly hostname?: string;
   readonly maxBytes?: number;
   readonly concurrency?: number;
-  /** Probed before anything listens. Default: those of `reconcile`. */
+  /** Of the uploads: what the rules write to for these is probed before anything listens. Default: those of `reconcile`. */
   readonly buckets?: readonly string[];
   /** Lists these at the start and every `everyMs`, and makes up for what no event told of. */
   readonly reconcile?: {

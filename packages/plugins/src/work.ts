@@ -36,6 +36,7 @@ interface Made extends MadeResult {
  * Restores one object: plan → look → claim → get → restore → steps → put → alias → notify → give the claim back. The put is
  * the commit; a claim beside a committed result says that what follows the commit is still to be done.
  *
+ * @param onPlan Called with what is to be made, before anything is: with the version that the event left open.
  * @throws every code of the store and the restorer; CLAIM_HELD while another worker is at it.
  */
 export async function restoreObject(
@@ -43,11 +44,13 @@ export async function restoreObject(
   first: UploadEvent,
   candidates: readonly Rule[],
   signal: AbortSignal,
+  onPlan: (plan: Plan) => void,
 ): Promise<Outcome> {
   let event = first;
   for (let round = 0; round < OVERTAKEN; round++) {
     const plan = await planFor(event, candidates, { ...shop, signal });
     if (typeof plan === 'string') return { status: 'skipped', reason: plan };
+    onPlan(plan);
     const outcome = await carryOut(shop, plan, signal);
     if (outcome !== 'stale') return outcome;
     // The object is another by now. The event of that one may be lost (versitygw tells once), so what is there is made.

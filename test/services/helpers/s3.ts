@@ -1,12 +1,16 @@
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { promisify } from 'node:util';
+import { CreateBucketCommand, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { goBinary, MINIO, VERSITYGW } from './binary.ts';
 import { freePort, type Service, startService } from './process.ts';
 
 const ACCESS = 'elfin-test';
 const SECRET = 'elfin-test-secret';
+/** A user who may do only what a bucket's policy allows. */
+export const GUEST = { accessKeyId: 'guest', secretAccessKey: 'guest-secret' };
 
 /** A running S3 server of its own, with one bucket `photos`. */
 export interface S3Server {
@@ -20,7 +24,10 @@ export interface S3Server {
 
 const listening = (url: string) => async () => (await fetch(url)).status > 0;
 
-export function s3Client(endpoint: string, credentials = { accessKeyId: ACCESS, secretAccessKey: SECRET }): S3Client {
+export function s3Client(
+  endpoint: string,
+  credentials: NonNullable<S3ClientConfig['credentials']> = { accessKeyId: ACCESS, secretAccessKey: SECRET },
+): S3Client {
   return new S3Client({ endpoint, region: 'us-east-1', credentials, forcePathStyle: true, maxAttempts: 2 });
 }
 
@@ -44,21 +51,29 @@ const serverOf = (endpoint: string, client: S3Client, service: Service, folder: 
   },
 });
 
-/** versitygw over a folder. `webhook` must be listening already: versitygw tries it while it starts. */
-export async function startVersitygw(options: { webhook?: string } = {}): Promise<S3Server> {
+/** versitygw over a folder, with a guest where asked for. `webhook` must be listening already: versitygw tries it while it starts. */
+export async function startVersitygw(options: { webhook?: string; guest?: boolean } = {}): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), 'elfin-versitygw-'));
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   await mkdir(join(folder, 'data'));
+  await mkdir(join(folder, 'users'));
+  const program = await goBinary(VERSITYGW);
   const service = await startService(
-    await goBinary(VERSITYGW),
+    program,
     [
+      ...(options.guest ? ['--iam-dir', join(folder, 'users')] : []),
       ...['--port', `127.0.0.1:${port}`, '--access', ACCESS, '--secret', SECRET, '--quiet', '--keep-alive'],
       ...(options.webhook ? ['--event-webhook-url', options.webhook] : []),
       ...['posix', join(folder, 'data')],
     ],
     { ready: listening(endpoint) },
   );
+  if (options.guest) {
+    const root = ['--access', ACCESS, '--secret', SECRET, '--endpoint-url', endpoint];
+    const user = ['--access', GUEST.accessKeyId, '--secret', GUEST.secretAccessKey, '--role', 'user'];
+    await promisify(execFile)(program, ['admin', ...root, 'create-user', ...user]);
+  }
   const client = s3Client(endpoint);
   await client.send(new CreateBucketCommand({ Bucket: 'photos' }));
   return serverOf(endpoint, client, service, folder);
