@@ -17,8 +17,8 @@ interface Entry {
  */
 export async function startS3(
   options: {
-    /** A status to answer with instead; 0 breaks the connection. */
-    readonly fault?: (method: string, key: string, bucket: string) => number | undefined;
+    /** A status to answer with instead, with S3's word for it; 0 breaks the connection. */
+    readonly fault?: (method: string, key: string, bucket: string) => number | readonly [number, string] | undefined;
     /** Objects are kept as `bucket/key`; otherwise all buckets are one. */
     readonly byBucket?: boolean;
   } = {},
@@ -34,11 +34,12 @@ export async function startS3(
     const home = options.byBucket ? `${bucket}/` : '';
     const key = home + name;
     const method = request.method ?? '';
-    const answer = (status: number, code: string) =>
-      response.writeHead(status).end(`<Error><Code>${code}</Code></Error>`);
-    const fault = options.fault?.(method, name, bucket);
+    // As S3 does it, the answer to a HEAD has no body to say why.
+    const answer = (status: number, word: string) =>
+      response.writeHead(status).end(method === 'HEAD' ? undefined : `<Error><Code>${word}</Code></Error>`);
+    const [fault, code = 'InternalError'] = [options.fault?.(method, name, bucket)].flat() as [number?, string?];
     if (fault === 0) return response.destroy();
-    if (fault) return answer(fault, 'InternalError');
+    if (fault) return answer(fault, code);
     const presigned = method === 'GET' && url.searchParams.has('X-Amz-Signature');
     if (!presigned && !request.headers.authorization?.startsWith('AWS4-HMAC-SHA256'))
       return answer(403, 'AccessDenied');

@@ -5,7 +5,7 @@ import { assertTags } from './keep.ts';
 import type { UploadRestorer } from './restorer.ts';
 import { matchesType, type Rule } from './rules.ts';
 import type { Storage } from './storage/storage.ts';
-import { EXTENSIONS, expand, type TemplateValues } from './template.ts';
+import { assertReadableKey, EXTENSIONS, expand, type TemplateValues } from './template.ts';
 
 /** What is to be made of one version of one object. */
 export interface Plan {
@@ -42,6 +42,7 @@ export async function planFor(
   candidates: readonly Rule[],
   { storage, restorer, signal }: { storage: Storage; restorer: UploadRestorer; signal: AbortSignal },
 ): Promise<Plan | string> {
+  assertReadableKey(event.key);
   const source = storeOf(storage, event.bucket);
   const asked = event.etag === undefined ? event.versionId : undefined;
   const enough = event.etag !== undefined && (event.type !== undefined || candidates.every((rule) => !rule.types));

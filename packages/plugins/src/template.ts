@@ -93,14 +93,21 @@ const LONGEST_KEY = 1024;
 export function assertSafeKey(key: string, whose: string, code: 'KEY_UNSAFE' | 'CONFIG_INVALID'): void {
   const fail = (reason: string) =>
     new ElfinError(code, `${whose} cannot be stored: ${reason}; rename it.`, { data: { key } });
-  if (key.split(/[/\\]/).some((segment) => segment === '..' || segment === '.')) {
-    throw fail('a "." or ".." in its path could lead outside its prefix');
-  }
+  if (hasDots(key)) throw fail('a "." or ".." in its path could lead outside its prefix');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
   if (/[\u0000-\u001f\u007f]/.test(key)) throw fail('it contains a control character');
   if (!key.isWellFormed()) throw fail('it is not well-formed Unicode');
   const bytes = new TextEncoder().encode(key).length;
   if (bytes > LONGEST_KEY) throw fail(`its name would take ${bytes} bytes, more than the ${LONGEST_KEY} of S3`);
+}
+
+const hasDots = (key: string) => key.split(/[/\\]/).some((segment) => segment === '..' || segment === '.');
+
+/** @throws KEY_UNSAFE for a name that a server may take for another object's: it is not even asked for. */
+export function assertReadableKey(key: string): void {
+  if (!hasDots(key)) return;
+  const message = `"${key}" cannot be read: a "." or ".." in its path could lead to another object; rename it.`;
+  throw new ElfinError('KEY_UNSAFE', message, { data: { key } });
 }
 
 /** What every expansion begins with. */
