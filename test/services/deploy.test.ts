@@ -18,6 +18,18 @@ it('the SAM template has nothing that cfn-lint objects to', async () => {
   );
 });
 
+it('wrangler reads the configuration of the uploads Worker, builds and packs it, and has nothing to say against it', async () => {
+  const words = ['deploy', '--dry-run', '-c', 'apps/cloudflare/uploads.toml'];
+  const quiet = { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' };
+  const { stdout, stderr } = await run('npx', ['wrangler', ...words], { ...inRepository, env: quiet });
+  expect(`${stdout}${stderr}`).not.toMatch(/WARNING|ERROR/);
+  expect(stdout).toMatch(/env\.PHOTOS \(elfin-photos\)\s+R2 Bucket/);
+  // Cloudflare takes 10 MB, compressed.
+  const size = Number(/gzip: ([\d.]+) KiB/.exec(stdout)?.[1]);
+  expect(size).toBeGreaterThan(1000);
+  expect(size).toBeLessThan(10_000);
+});
+
 it('the compose file is read by the very loader of docker compose, every reference of it resolved', async () => {
   const folder = new URL('../../apps/minio/', import.meta.url).pathname;
   const { stdout } = await run(await goBinary(COMPOSE), ['--format', 'json', 'compose.yaml'], { cwd: folder });
