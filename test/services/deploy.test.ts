@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { COMPOSE, goBinary } from './helpers/binary.ts';
@@ -8,14 +11,19 @@ const run = promisify(execFile);
 const repository = new URL('../../', import.meta.url).pathname;
 const inRepository = { cwd: repository, maxBuffer: 16 * 1024 * 1024 };
 
-it('the SAM template has nothing that cfn-lint objects to', async () => {
-  const interpreter = await python('cfn-lint', ['cfn-lint==1.58.0']);
-  // Warnings too end it with another code than 0, which is an error here.
-  await run(
-    interpreter,
-    ['-m', 'cfnlint', '--non-zero-exit-code', 'informational', 'apps/lambda/template.yaml'],
-    inRepository,
-  );
+it('the SAM template has nothing that cfn-lint objects to, which does object to a spoilt one', async () => {
+  const lint = join(dirname(await python('cfn-lint', ['cfn-lint==1.58.0'])), 'cfn-lint');
+  // Warnings and advice, too, end it with another code than 0, which is an error here.
+  const strictly = ['--non-zero-exit-code', 'informational'];
+  await run(lint, [...strictly, 'apps/lambda/template.yaml'], inRepository);
+  const folder = await mkdtemp(join(tmpdir(), 'elfin-sam-'));
+  const template = await readFile(join(repository, 'apps/lambda/template.yaml'), 'utf8');
+  const spoilt = join(folder, 'template.yaml');
+  await writeFile(spoilt, template.replace('!GetAtt DeadLetters.Arn', '!GetAtt DeadLetter.Arn'));
+  await expect(run(lint, [...strictly, spoilt])).rejects.toMatchObject({
+    stdout: expect.stringContaining('DeadLetter'),
+  });
+  await rm(folder, { recursive: true });
 });
 
 it('wrangler reads the configuration of the uploads Worker, builds and packs it, and has nothing to say against it', async () => {

@@ -39,15 +39,13 @@ export function createSender(client: S3Client, bucket: string): SendRequest {
       place ??= placeOf(client, bucket);
       const found = await place;
       if (found === undefined) return undefined;
-      const { url, sign } = found;
+      const { server, host, folder, sign } = found;
       const request = new HttpRequest({
+        ...server,
         method,
-        protocol: url.protocol,
-        hostname: url.hostname,
-        ...(url.port !== '' && { port: Number(url.port) }),
-        path: `${url.pathname.replace(/\/$/, '')}/${escapeUriPath(key)}`,
+        path: folder + escapeUriPath(key),
+        headers: body ? { ...headers, host, 'content-length': String(body.byteLength) } : { ...headers, host },
         ...(versionId !== undefined && { query: { versionId } }),
-        headers: { host: url.host, ...headers, ...(body && { 'content-length': String(body.byteLength) }) },
         ...(body && { body }),
       });
       const { response } = await client.config.requestHandler.handle(await sign(request), {
@@ -65,7 +63,10 @@ export function createSender(client: S3Client, bucket: string): SendRequest {
 
 /** Where a bucket is, and how requests to it are signed. */
 interface Place {
-  readonly url: URL;
+  readonly server: { readonly protocol: string; readonly hostname: string; readonly port?: number };
+  readonly host: string;
+  /** Path of the bucket, with its slash. */
+  readonly folder: string;
   readonly sign: (request: HttpRequest) => Promise<HttpRequest>;
 }
 
@@ -83,7 +84,9 @@ async function placeOf(client: S3Client, bucket: string): Promise<Place | undefi
   if (scheme?.name !== 'sigv4' || Object.keys(headers ?? {}).length > 0) return undefined;
   const signer = await config.signer({ ...scheme, properties: {} });
   return {
-    url,
+    server: { protocol: url.protocol, hostname: url.hostname, ...(url.port !== '' && { port: Number(url.port) }) },
+    host: url.host,
+    folder: url.pathname.replace(/\/?$/, '/'),
     async sign(request) {
       // The SDK keeps the offset of a clock that is wrong.
       const signingDate = new Date(Date.now() + config.systemClockOffset);
