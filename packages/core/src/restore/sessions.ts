@@ -5,8 +5,11 @@ import { sessionKey } from '../runtime/session-key.ts';
 
 /** Sessions that outlive an image, so that the next one need not open them again. */
 export interface SessionPool {
-  /** A session whose `dispose` gives it back. Errors: those of the runtime, ABORTED. */
-  open(model: ModelRef, options: SessionOptions, signal?: AbortSignal): Promise<Session>;
+  /**
+   * A session whose `dispose` gives it back; one that is not worth keeping (`keep` false) is then closed, unless others use it.
+   * Errors: those of the runtime, ABORTED.
+   */
+  open(model: ModelRef, options: SessionOptions, signal?: AbortSignal, keep?: boolean): Promise<Session>;
   /** Whether it is at hand, or being opened. */
   has(model: ModelRef, options: SessionOptions): boolean;
   dispose(): Promise<void>;
@@ -28,10 +31,11 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
     );
   };
 
-  async function giveBack(key: string, entry: Entry): Promise<void> {
+  async function giveBack(key: string, entry: Entry, keepIt: boolean): Promise<void> {
     entry.users--;
     if (entries.get(key) !== entry) return;
     entries.delete(key);
+    if (!keepIt && entry.users === 0) return close(entry);
     entries.set(key, entry);
     const idle = [...entries].filter(([, { users }]) => users === 0);
     for (const [oldest, surplus] of idle.slice(0, Math.max(0, idle.length - keep))) {
@@ -41,7 +45,7 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
   }
 
   return {
-    async open(model, options, signal) {
+    async open(model, options, signal, keepIt = true) {
       throwIfAborted(signal);
       const key = sessionKey(model, options);
       const entry = entries.get(key) ?? { session: runtime.open(model, options), users: 0 };
@@ -50,11 +54,11 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
       try {
         const session = await entry.session;
         throwIfAborted(signal);
-        return lend(session, () => giveBack(key, entry));
+        return lend(session, () => giveBack(key, entry, keepIt));
       } catch (error) {
         // A model that could not be opened is tried anew the next time.
         await entry.session.catch(() => entries.delete(key));
-        await giveBack(key, entry);
+        await giveBack(key, entry, true);
         throw error;
       }
     },

@@ -137,7 +137,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       const { plan, backend, runs, halvings } = await runTiles({
         source,
         sink,
-        open: (session) => pool.open(chosen, session, signal),
+        open: (session, keep) => pool.open(chosen, session, signal, keep),
         crop: manifest.crop,
         layout: layoutOf(model),
         onProgress: report,

@@ -25,6 +25,9 @@ export interface State {
   readonly exhausted: WeakSet<Error>;
 }
 
+/** From here on opening the thumbnail's graph anew for the next image costs little beside this one, and its memory counts. */
+const MANY_TILES = 16;
+
 /** Carries a plan out, from where `state` stands. Errors: as `runTiles`. */
 export async function attempt(job: TilingJob, plan: Plan, state: State): Promise<Backend> {
   const { source, layout, concurrency = 1 } = job;
@@ -45,7 +48,8 @@ export async function attempt(job: TilingJob, plan: Plan, state: State): Promise
 
   report('statistics', 0);
   if (!state.means) {
-    state.means = await withSession(job, state, own, (session) => firstMeans(job, plan, state, session, io));
+    const means = (session: Session) => firstMeans(job, plan, state, session, io);
+    state.means = await withSession(job, state, own, means, plan.tiles < MANY_TILES);
     report('statistics', 1);
   }
   return withSession(job, state, { io, statistics: 'given', quadrants: 'given', ...shape }, async (session) => {
@@ -128,9 +132,10 @@ async function withSession<T>(
   state: State,
   options: SessionOptions,
   use: (session: Session) => Promise<T>,
+  keep = true,
 ): Promise<T> {
   throwIfAborted(job.signal);
-  const session = await job.open(options).catch((error) => noteExhaustion(state, error));
+  const session = await job.open(options, keep).catch((error) => noteExhaustion(state, error));
   try {
     return await use(session);
   } finally {

@@ -10,7 +10,7 @@ import type { PixelImage } from '../image/pixels.ts';
 import { reflect } from './pad.ts';
 import { imageSink, imageSource, type PixelSink } from './pixels.ts';
 import type { TilingOptions } from './plan.ts';
-import { type Progress, runTiles } from './run.ts';
+import { type Progress, runTiles, type TilingJob } from './run.ts';
 
 /** Each pixel tells its own position: any mix-up of coordinates shows. */
 function positions(width: number, height: number, bitDepth: 8 | 16 = 16): PixelImage {
@@ -192,6 +192,23 @@ describe('runTiles with a network that changes nothing', () => {
       { io: 'float', statistics: 'given', quadrants: 'given', shape: { batch: 1, height: 512, width: 512 } },
     ]);
     expect(log.fed[0]!.image!.shape).toEqual([1, 3, 16, 512]);
+  });
+
+  it('lets go of the thumbnail’s graph where many windows follow', async () => {
+    for (const [tile, kept] of [
+      [512, [true, true]],
+      [64, [false, true]],
+    ] as const) {
+      const { open } = identitySessions();
+      const keeps: boolean[] = [];
+      const job = { source: imageSource(positions(700, 40, 8)), sink: imageSink(700, 40, 8), crop: 128 };
+      const noting: TilingJob['open'] = (options, keep = true) => {
+        keeps.push(keep);
+        return open(options);
+      };
+      await runTiles({ ...job, open: noting, layout: identityLayout, tiling: { mode: 'global', tile, passes: 0 } });
+      expect(keeps).toEqual(kept);
+    }
   });
 
   it('gives the degradation at half resolution', async () => {

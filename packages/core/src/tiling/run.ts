@@ -23,8 +23,11 @@ export interface Progress {
 export interface TilingJob {
   readonly source: PixelSource;
   readonly sink: PixelSink;
-  /** Opens the graph in the variants that the plan needs, one at a time; each session is disposed before the next. */
-  readonly open: (options: SessionOptions) => Promise<Session>;
+  /**
+   * Opens the graph in the variants that the plan needs, one at a time; each session is disposed before the next. One that is
+   * not worth keeping for another image comes with `keep` false, so that its memory is there for the next one.
+   */
+  readonly open: (options: SessionOptions, keep?: boolean) => Promise<Session>;
   /** Side of the training crops, from the model's manifest. */
   readonly crop: number;
   /** What the graph's `sums` hold. */
