@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -19,28 +19,36 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
   await mkdir(`${out}/elfin/models`, { recursive: true });
   const models = (await readdir(here('../../packages/models'))).filter((name) => /^[a-z]+-(lw|full)$/.test(name));
   const ort = fileURLToPath(new URL('.', import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm')));
-  await Promise.all([
+  const [worker] = await Promise.all([
     bundle(fileURLToPath(import.meta.resolve('@elfin/core/web-worker')), `${out}/elfin`),
     bundle(here('src/app.ts'), out, { MODELS: JSON.stringify(models) }),
-    bundle(here('src/service-worker.ts'), out),
     cp(here('public'), out, { recursive: true }),
     cp(here('../../packages/cli/assets/rainy.jpg'), `${out}/sample.jpg`),
     cp(here('../../docs/images/before-after.jpg'), `${out}/before-after.jpg`),
     ...ORT.map((name) => cp(`${ort}${name}`, `${out}/elfin/${name}`)),
-    ...models.map((name) =>
-      cp(here(`../../packages/models/${name}`), `${out}/elfin/models/${name}`, { recursive: true }),
+    ...models.flatMap((name) =>
+      ['manifest.json', 'weights.safetensors'].map((file) =>
+        cp(here(`../../packages/models/${name}/${file}`), `${out}/elfin/models/${name}/${file}`),
+      ),
     ),
   ]);
-  await stampServiceWorker(out);
+  const parts = worker.map((file) => `elfin/${file}`).toSorted();
+  const name = await digest(out, ['index.html', 'app.js', 'style.css', ...parts]);
+  await bundle(here('src/service-worker.ts'), out, { BUILD: JSON.stringify(name), PARTS: JSON.stringify(parts) });
   return models;
 }
 
-function bundle(entry: string, outdir: string, define: Record<string, string> = {}): Promise<unknown> {
-  return build({
+/** Bundles into `outdir`; returns the files, relative to it: the entry, and what is loaded only when it is needed. */
+async function bundle(entry: string, outdir: string, define: Record<string, string> = {}): Promise<readonly string[]> {
+  const { metafile } = await build({
     entryPoints: [entry],
     outdir,
     define,
     bundle: true,
+    splitting: true,
+    chunkNames: 'browser/[name]-[hash]',
+    metafile: true,
+    absWorkingDir: outdir,
     format: 'esm',
     minify: true,
     target: 'es2022',
@@ -48,16 +56,14 @@ function bundle(entry: string, outdir: string, define: Record<string, string> = 
     external: ['onnxruntime-web/*'],
     logLevel: 'warning',
   });
+  return Object.keys(metafile.outputs);
 }
 
-/** The worker's cache is named after what is in the page, so that a new build replaces the old one. */
-async function stampServiceWorker(out: string): Promise<void> {
+/** The service worker's cache is named after what is in the page, so that a new build replaces the old one. */
+async function digest(out: string, names: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
-  for (const name of ['index.html', 'app.js', 'style.css', 'elfin/web-worker.js'])
-    hash.update(await readFile(`${out}/${name}`));
-  const file = `${out}/service-worker.js`;
-  const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace('BUILD', hash.digest('hex').slice(0, 12)));
+  for (const name of names) hash.update(await readFile(`${out}/${name}`));
+  return hash.digest('hex').slice(0, 12);
 }
 
 if (import.meta.main) await buildDemo();

@@ -1,9 +1,13 @@
 import { type Browser, chromium } from 'playwright-core';
 import { findChromium } from './find-chromium.ts';
 
-// WebGPU on the CPU by SwiftShader: slow, but a real device.
 const FLAGS = [
   '--no-sandbox',
+  // A camera that shows a test card.
+  '--use-fake-device-for-media-stream',
+];
+// WebGPU on the CPU by SwiftShader: slow, but a real device.
+const WEBGPU = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
   '--enable-features=Vulkan',
@@ -12,11 +16,15 @@ const FLAGS = [
 
 const PATIENCE = 170_000;
 
-/** Starts the Chromium that {@link findChromium} finds. */
-export async function launchChromium(): Promise<Browser> {
+/** Starts the Chromium that {@link findChromium} finds; `webgpu: false` makes it one of a machine without a GPU. */
+export async function launchChromium({ webgpu = true } = {}): Promise<Browser> {
   const executablePath = await findChromium();
   if (!executablePath) throw new Error('No Chromium runs here; set ELFIN_CHROMIUM to one.');
-  const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
+  const browser = await chromium.launch({
+    executablePath,
+    headless: true,
+    args: [...FLAGS, ...(webgpu ? WEBGPU : [])],
+  });
   const { newContext } = browser;
   browser.newContext = async (options) => {
     const context = await newContext.call(browser, options);

@@ -1,5 +1,6 @@
-import { COMPARE_STYLE, type Compare, createCompare, toImageData } from '@elfin/core/element';
+import { COMPARE_STYLE, type Compare, createCompare, paintPixels } from '@elfin/core/element';
 import { type Backend, createRestorer, fetchModels, isElfinError, type Restored, type Task } from '@elfin/core/web';
+import { cameraWords, takePhoto } from './camera.ts';
 
 declare const MODELS: readonly string[];
 
@@ -77,7 +78,7 @@ async function take(file: Blob, name: string): Promise<void> {
   picture.src = url;
   picture.alt = 'The photo as it was';
   const compare = createCompare(picture);
-  stage.replaceChildren(compare.root);
+  stage.replaceChildren('Reading the photo…');
   current = { file, name, compare, abort: new AbortController() };
   start.hidden = true;
   work.hidden = false;
@@ -96,21 +97,30 @@ async function run(picture: HTMLImageElement): Promise<void> {
   stop.hidden = false;
   bar.hidden = false;
   bar.value = 0;
-  try {
+  // Shown when the SDK has found it fit to be decoded: nobody else looks at the size of what is dropped.
+  let shown: Promise<void> | undefined;
+  const show = async () => {
+    stage.replaceChildren(compare.root);
     await picture.decode().catch(() => {});
     compare.canvas.style.opacity = '';
     compare.begin(picture.naturalWidth || 1, picture.naturalHeight || 1);
+  };
+  try {
     const result = await restorer.restore(mine.file, {
       task: task.value as Task | 'auto',
       signal: abort.signal,
-      onTile: (tile) => compare.draw(tile),
-      onProgress: ({ fraction }) => {
+      onTile: (tile) => shown?.then(() => compare.draw(tile)),
+      onProgress: ({ phase, fraction }) => {
+        if (mine !== current) return;
+        if (phase !== 'decode') shown ??= show();
         bar.value = fraction;
         compare.say(`Restoring: ${Math.round(fraction * 100)} %`, true);
       },
     });
+    await shown;
+    await compare.finish(result.image);
+    if (mine !== current) return;
     mine.result = result;
-    compare.finish(result.image);
     compare.say('Restored. The handle parts before from after.');
     showStrength();
     save.disabled = false;
@@ -163,7 +173,8 @@ async function download(): Promise<void> {
   const canvas = Object.assign(document.createElement('canvas'), { width, height });
   const context = canvas.getContext('2d')!;
   const mix = Number(strength.value) / 100;
-  const restored = await createImageBitmap(toImageData(result.image));
+  const restored = new OffscreenCanvas(width, height);
+  await paintPixels(restored.getContext('2d')!, result.image);
   if (mix < 1) context.drawImage(await createImageBitmap(file), 0, 0);
   context.globalAlpha = mix;
   context.drawImage(restored, 0, 0);
@@ -177,7 +188,7 @@ async function download(): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-for (const id of ['file', 'camera']) {
+for (const id of ['file', 'capture']) {
   const input = $<HTMLInputElement>(id);
   input.addEventListener('change', () => {
     const [file] = input.files ?? [];
@@ -204,6 +215,18 @@ addEventListener('drop', (event) => {
 addEventListener('paste', (event) => {
   const [file] = event.clipboardData?.files ?? [];
   if (file) void take(file, file.name);
+  else say('The clipboard holds no photo; copy the picture itself, not its address.');
+});
+$('camera').addEventListener('click', async () => {
+  // Phones have a better camera app than this page.
+  if (!navigator.mediaDevices || matchMedia('(pointer: coarse)').matches) return $('capture').click();
+  say(undefined);
+  try {
+    const photo = await takePhoto($<HTMLDialogElement>('viewfinder'));
+    if (photo) void take(photo, 'camera.jpg');
+  } catch (error) {
+    say(cameraWords(error));
+  }
 });
 strength.addEventListener('input', showStrength);
 task.addEventListener('change', () => current && void take(current.file, current.name));

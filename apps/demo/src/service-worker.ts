@@ -1,5 +1,8 @@
-// Replaced at build time by a digest of the page.
-const NAME = 'elfin-demo-BUILD';
+// Set at build time: a digest of the page, and the files of the SDK's worker.
+declare const BUILD: string;
+declare const PARTS: readonly string[];
+
+const NAME = `elfin-demo-${BUILD}`;
 const PAGE = [
   './',
   'app.js',
@@ -8,7 +11,7 @@ const PAGE = [
   'sample.jpg',
   'before-after.jpg',
   'manifest.webmanifest',
-  'elfin/web-worker.js',
+  ...PARTS,
 ];
 
 const scope = globalThis as unknown as {

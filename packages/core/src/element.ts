@@ -4,7 +4,7 @@ import type { Restored } from './restorer.ts';
 import { COMPARE_STYLE, type Compare, createCompare } from './web/compare.ts';
 import type { WebRestorer } from './web/restorer.ts';
 
-export { COMPARE_STYLE, type Compare, createCompare, toImageData } from './web/compare.ts';
+export { COMPARE_STYLE, type Compare, createCompare, paintPixels, toImageData } from './web/compare.ts';
 
 export interface RestoreElementOptions extends RestoreOptions {
   readonly restorer: WebRestorer;
@@ -116,7 +116,7 @@ async function follow(
         options.onProgress?.(progress);
       },
     });
-    compare.finish(result.image);
+    await compare.finish(result.image);
     compare.say('Restored. The handle parts before from after.');
     return result;
   } catch (error) {

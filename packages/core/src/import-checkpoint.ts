@@ -11,7 +11,7 @@ import {
 } from './model/manifest.ts';
 import { TASKS, type Task } from './model/models.ts';
 import { configOf } from './model/presets.ts';
-import { sha256 } from './result-key.ts';
+import { sha256 } from './sha256.ts';
 import { looksLikeSafetensors, readSafetensors, type WeightsFile, writeSafetensors } from './weights/safetensors.ts';
 import { fits, loadStateDict, type StateDict } from './weights/state-dict.ts';
 import { looksLikeZip, readTorch } from './weights/torch.ts';

@@ -35,6 +35,7 @@ export type { Restored, RestoreInput, Restorer, RestorerOptions, WarmupOptions }
 export { createRestorer } from './restorer.ts';
 export * from './result-key.ts';
 export type * from './runtime/runtime.ts';
+export { sha256 } from './sha256.ts';
 export type * from './tensor.ts';
 export { elements } from './tensor.ts';
 export type { Plan, TilingMode, TilingOptions } from './tiling/plan.ts';

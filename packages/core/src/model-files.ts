@@ -7,7 +7,7 @@ import { parseManifest } from './model/manifest.ts';
 import type { ModelRef } from './model/models.ts';
 import { onnxManifest } from './model/onnx-file.ts';
 import { createModelRef } from './model-ref.ts';
-import { sha256 } from './result-key.ts';
+import { sha256 } from './sha256.ts';
 import type { ImportOptions } from './weights/index.ts';
 
 /** Far beyond any of ELF's weights with an optimiser's state beside them. */

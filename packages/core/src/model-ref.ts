@@ -1,7 +1,7 @@
 import { ElfinError } from './errors.ts';
 import { type Manifest, modelName } from './model/manifest.ts';
 import type { LoadOptions, ModelRef } from './model/models.ts';
-import { sha256 } from './result-key.ts';
+import { sha256 } from './sha256.ts';
 
 /**
  * A model of a manifest and a way to its weights, which are read when first needed, and each time checked against the digest

@@ -1,5 +1,6 @@
 import { ElfinError } from './errors.ts';
 import { type ModelSize, type Models, TASKS, type Task } from './model/models.ts';
+import { sha256 } from './sha256.ts';
 
 /**
  * Raised whenever the same weights, options and codec would give other pixels (a change to the graph's arithmetic or to the
@@ -172,12 +173,6 @@ export async function resultKey(identity: ResultIdentity): Promise<string> {
     ['codec', codec.name, codec.version],
   ];
   return sha256(new TextEncoder().encode(JSON.stringify(parts)));
-}
-
-/** SHA-256 as lower-case hex, through WebCrypto: the same in Node, browsers and isolates. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function choice<const T extends string>(values: readonly T[]): { parse: Option<T>['parse']; expected: string } {

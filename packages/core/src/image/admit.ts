@@ -1,19 +1,31 @@
 import { ElfinError, isElfinError } from '../errors.ts';
 import { DEFAULT_LIMITS, type DecodeOptions, type Header, type Limits } from './codec.ts';
 import { truncated } from './formats/bytes.ts';
+import type { Format } from './formats/format.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
 import { checkBytes } from './limits.ts';
-import { isComplete, probeImage } from './probe.ts';
+
+/** A file that may be decoded. */
+export interface Admitted {
+  readonly header: Header;
+  readonly format: Format;
+}
 
 /**
  * What stands between bytes and every decoder: byte cap, format by content, pixel cap from the header, animation,
  * completeness. Only files that pass reach a decoder, so bombs, SVG and exotic formats never do. Errors: IMAGE_EMPTY,
  * IMAGE_TOO_MANY_BYTES, IMAGE_UNSUPPORTED, IMAGE_CORRUPT, IMAGE_TOO_MANY_PIXELS, IMAGE_ANIMATED, IMAGE_TRUNCATED.
+ * @param formatOf gives the reader of the file's format: `formatOf` of probe.ts, or one that loads it first
  */
-export function admitImage(bytes: Uint8Array, options: Pick<DecodeOptions, 'limits' | 'animated'> = {}): Header {
+export async function admitImage(
+  bytes: Uint8Array,
+  formatOf: (bytes: Uint8Array) => Format | Promise<Format>,
+  options: Pick<DecodeOptions, 'limits' | 'animated'> = {},
+): Promise<Admitted> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   checkBytes(bytes.length, limits.bytes);
-  const header = probeImage(bytes);
+  const format = await formatOf(bytes);
+  const header = format.header(bytes);
   checkPixels(header, limits);
   if (header.frames > 1 && options.animated !== 'first') {
     throw new ElfinError(
@@ -22,8 +34,8 @@ export function admitImage(bytes: Uint8Array, options: Pick<DecodeOptions, 'limi
       { data: { frames: header.frames, format: header.format } },
     );
   }
-  if (!wholeEnough(bytes, header)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
-  return header;
+  if (!wholeEnough(bytes, format)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
+  return { header, format };
 }
 
 function checkPixels({ width, height }: Header, limits: Limits): void {
@@ -35,9 +47,9 @@ function checkPixels({ width, height }: Header, limits: Limits): void {
   );
 }
 
-function wholeEnough(bytes: Uint8Array, { format }: Header): boolean {
+function wholeEnough(bytes: Uint8Array, format: Format): boolean {
   try {
-    return isComplete(bytes, format);
+    return format.complete(bytes);
   } catch (error) {
     // Running past the end while looking for the end is the very thing asked for.
     if (isElfinError(error) && error.code === 'IMAGE_TRUNCATED') return false;

@@ -1,5 +1,5 @@
 import type { Header, ImageFormat, Metadata } from './codec.ts';
-import type { Format } from './formats/format.ts';
+import { type Format, metadataBy } from './formats/format.ts';
 import { gif } from './formats/gif.ts';
 import { avif, heif } from './formats/isobmff.ts';
 import { jpeg } from './formats/jpeg.ts';
@@ -16,19 +16,15 @@ const FORMATS: Readonly<Record<ImageFormat, Format>> = { jpeg, png, webp, avif, 
  * Errors: IMAGE_EMPTY, IMAGE_TRUNCATED, IMAGE_CORRUPT, IMAGE_UNSUPPORTED.
  */
 export function probeImage(bytes: Uint8Array): Header {
-  return FORMATS[sniffFormat(bytes)].header(bytes);
+  return formatOf(bytes).header(bytes);
 }
 
-/** Whether the file holds all that it announces: chunks, strips and items reach their ends, and the end is marked. */
-export function isComplete(bytes: Uint8Array, format: ImageFormat): boolean {
-  return FORMATS[format].complete(bytes);
+/** The reader of a file's format. Errors: those of {@link sniffFormat}. */
+export function formatOf(bytes: Uint8Array): Format {
+  return FORMATS[sniffFormat(bytes)];
 }
 
 /** Metadata as the file holds it. A file whose structure is damaged gives none. */
 export function readMetadata(bytes: Uint8Array, format: ImageFormat): Metadata {
-  try {
-    return FORMATS[format].metadata(bytes);
-  } catch {
-    return {};
-  }
+  return metadataBy(FORMATS[format], bytes);
 }

@@ -81,6 +81,11 @@ export function parametersOf(config: ElfConfig): readonly ParameterUse[] {
   return buildElf(config, zeros, { shape: PICTURE, target: 'reference' }).graph.parameters;
 }
 
+/** Layout of the `statistics` and `sums` vectors of a preset. */
+export function statisticsOf(preset: PresetName): readonly StatisticSlot[] {
+  return buildElf(configOf(preset), zeros, { shape: PICTURE, target: 'reference' }).slots;
+}
+
 /** The keys of every preset, by its name: weights given for the wrong one are recognised by them. */
 export function presetParameters(): readonly (readonly [PresetName, readonly ParameterUse[]])[] {
   return PRESETS.map((name) => [name, parametersOf(configOf(name))]);

@@ -86,6 +86,14 @@ export function modelSize(preset: PresetName): ModelSize {
   return preset === 'elf-lw' ? 'lw' : 'full';
 }
 
+/** The variant that marks a model whose bytes are a graph instead of weights. */
+export const ONNX_VARIANT = 'onnx';
+
+/** True for a model out of an ONNX file. */
+export function isOnnxModel({ variant }: Manifest): boolean {
+  return variant === ONNX_VARIANT;
+}
+
 /** What names a model: {@link modelName} spells it. */
 export interface ModelName {
   readonly task: Task;

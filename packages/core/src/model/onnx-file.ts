@@ -1,15 +1,7 @@
 import { ElfinError } from '../errors.ts';
 import { type OnnxPort, summariseOnnx } from '../graph/summary.ts';
 import type { SessionOptions } from '../runtime/runtime.ts';
-import { type Manifest, PRESETS } from './manifest.ts';
-
-/** The variant that marks a model whose bytes are a graph instead of weights. */
-const VARIANT = 'onnx';
-
-/** True for a model out of an ONNX file. */
-export function isOnnxModel({ variant }: Manifest): boolean {
-  return variant === VARIANT;
-}
+import { type Manifest, ONNX_VARIANT, PRESETS } from './manifest.ts';
 
 /** What an ONNX file does not say of itself. */
 export type OnnxHints = Partial<Pick<Manifest, 'preset' | 'task' | 'crop'>>;
@@ -29,7 +21,7 @@ export function onnxManifest(bytes: Uint8Array, sha256: string, hints: OnnxHints
   const preset = hints.preset ?? PRESETS.find((name) => name === metadata['elfin.model']) ?? 'elf-lw';
   const { task = 'derain', crop = 256 } = hints;
   const none = { licence: 'unknown', data: [], scores: [] };
-  return { format: 1, preset, task, variant: VARIANT, crop, sha256, dtype: 'float32', ...none };
+  return { format: 1, preset, task, variant: ONNX_VARIANT, crop, sha256, dtype: 'float32', ...none };
 }
 
 /**

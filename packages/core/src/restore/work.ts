@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
-import { describeElf } from '../model/describe.ts';
+import { loadPart } from '../load-part.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
+import type { StatisticSlot } from '../model/statistics.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
 import type { Tensor } from '../tensor.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
@@ -55,11 +56,11 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
   const queue = pLimit(concurrency);
   const pool = createSessionPool(runtime, IDLE_SESSIONS);
   const closing = new AbortController();
-  const layouts = new Map<string, ReturnType<typeof describeElf>['statistics']>();
+  const layouts = new Map<string, readonly StatisticSlot[]>();
   const inHand = new Set<Promise<unknown>>();
 
-  function layoutOf({ manifest: { preset } }: ModelRef) {
-    const layout = layouts.get(preset) ?? describeElf(preset).statistics;
+  async function layoutOf({ manifest: { preset } }: ModelRef): Promise<readonly StatisticSlot[]> {
+    const layout = layouts.get(preset) ?? (await loadPart(import('../model/network.ts'))).statisticsOf(preset);
     layouts.set(preset, layout);
     return layout;
   }
@@ -139,7 +140,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
         sink,
         open: (session, keep) => pool.open(chosen, session, signal, keep),
         crop: manifest.crop,
-        layout: layoutOf(model),
+        layout: await layoutOf(model),
         onProgress: report,
         ...(runtime.tiles && { io: runtime.tiles.io, concurrency: runtime.tiles.inFlight }),
         ...(options.onTile && { onTile: options.onTile }),

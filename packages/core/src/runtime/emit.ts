@@ -1,13 +1,9 @@
 import { ElfinError } from '../errors.ts';
-import { parametersOf } from '../model/describe.ts';
-import { emitElf } from '../model/emit.ts';
+import { loadPart } from '../load-part.ts';
 import type { Target } from '../model/lowering.ts';
+import { isOnnxModel } from '../model/manifest.ts';
 import type { ModelRef } from '../model/models.ts';
-import { checkOnnx, isOnnxModel } from '../model/onnx-file.ts';
-import { configOf } from '../model/presets.ts';
-import { sha256 } from '../result-key.ts';
-import { readSafetensors } from '../weights/safetensors.ts';
-import { loadStateDict } from '../weights/state-dict.ts';
+import { sha256 } from '../sha256.ts';
 import type { SessionOptions } from './runtime.ts';
 
 export type { Target } from '../model/lowering.ts';
@@ -53,7 +49,7 @@ async function emit(
   target: Target,
   precision: 'float32' | 'float16',
 ): Promise<Uint8Array> {
-  const bytes = await model.bytes();
+  const [bytes, network] = await Promise.all([model.bytes(), loadPart(import('../model/network.ts'))]);
   const digest = await sha256(bytes);
   if (digest !== model.digest) {
     throw new ElfinError(
@@ -63,13 +59,15 @@ async function emit(
     );
   }
   if (isOnnxModel(model.manifest)) {
+    const { checkOnnx } = await loadPart(import('../model/onnx-file.ts'));
     checkOnnx(bytes, options, model.name);
     return bytes;
   }
   const { preset } = model.manifest;
-  const weights = loadStateDict(readSafetensors(bytes, model.name), parametersOf(configOf(preset)), {
+  const parameters = network.parametersOf(network.configOf(preset));
+  const weights = network.loadStateDict(network.readSafetensors(bytes, model.name), parameters, {
     where: model.name,
     network: preset,
   });
-  return emitElf({ ...options, model: preset, weights, target, precision }).onnx;
+  return network.emitElf({ ...options, model: preset, weights, target, precision }).onnx;
 }

@@ -12,8 +12,8 @@ export interface Compare {
   begin(width: number, height: number): void;
   /** Shows one tile. */
   draw(tile: TilePreview): void;
-  /** Shows the final result. */
-  finish(image: PixelImage): void;
+  /** Shows the final result, a strip at a time, so that the page stays responsive; resolves when all of it is there. */
+  finish(image: PixelImage): Promise<void>;
   /** Said to screen readers, politely, and shown while `busy`. */
   say(text: string, busy?: boolean): void;
 }
@@ -64,11 +64,11 @@ export function createCompare(picture: Node): Compare {
     draw({ x, y, width, height, data }) {
       context.putImageData(new ImageData(data, width, height), x, y);
     },
-    finish(image) {
+    async finish(image) {
       if (canvas.width !== image.width || canvas.height !== image.height) {
         Object.assign(canvas, { width: image.width, height: image.height });
       }
-      context.putImageData(toImageData(image), 0, 0);
+      await paintPixels(context, image);
       handle.hidden = false;
       compare.split = 50;
     },
@@ -87,14 +87,35 @@ export function createCompare(picture: Node): Compare {
 }
 
 /** Pixels as a canvas takes them. */
-export function toImageData({ width, height, channels, data }: PixelImage): ImageData {
-  const out = new ImageData(width, height);
+export function toImageData(image: PixelImage): ImageData {
+  return stripOf(image, 0, image.height);
+}
+
+// Converting and drawing this many takes a few milliseconds, a fraction of a frame.
+const STRIP_PIXELS = 1 << 17;
+
+/** Draws pixels into the upper left corner in strips, between which the page gets its turn. */
+export async function paintPixels(
+  context: CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D,
+  image: PixelImage,
+): Promise<void> {
+  const { width, height } = image;
+  const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
+  for (let y = 0; y < height; y += rows) {
+    if (y > 0) await new Promise((resolve) => setTimeout(resolve));
+    context.putImageData(stripOf(image, y, Math.min(rows, height - y)), 0, y);
+  }
+}
+
+function stripOf({ width, channels, data }: PixelImage, top: number, rows: number): ImageData {
+  const out = new ImageData(width, rows);
+  // Four samples at once, in the order of every machine that browsers run on.
+  const pixels = new Uint32Array(out.data.buffer);
   const shift = data instanceof Uint16Array ? 8 : 0;
-  for (let from = 0, to = 0; to < out.data.length; from += channels, to += 4) {
-    out.data[to] = data[from]! >> shift;
-    out.data[to + 1] = data[from + 1]! >> shift;
-    out.data[to + 2] = data[from + 2]! >> shift;
-    out.data[to + 3] = channels === 4 ? data[from + 3]! >> shift : 255;
+  for (let from = top * width * channels, to = 0; to < pixels.length; from += channels, to++) {
+    const alpha = channels === 4 ? data[from + 3]! >> shift : 255;
+    pixels[to] =
+      (alpha << 24) | ((data[from + 2]! >> shift) << 16) | ((data[from + 1]! >> shift) << 8) | (data[from]! >> shift);
   }
   return out;
 }

@@ -1,7 +1,7 @@
 import { joinBytes } from '../bytes.ts';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import type { LoadOptions } from '../model/models.ts';
-import { sha256 } from '../result-key.ts';
+import { sha256 } from '../sha256.ts';
 
 /** Where the weights lie between visits. */
 export const CACHE = 'elfin-models';

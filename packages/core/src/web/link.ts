@@ -82,7 +82,11 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
       const call = waiting.get(message.id);
       waiting.delete(message.id);
       if (message.kind === 'result') call?.resolve(message.value as never);
-      else call?.reject(fromWire(message.error));
+      else {
+        const error = fromWire(message.error);
+        call?.reject(error);
+        if (error.data.restart === true) end(error);
+      }
     }
   };
   worker.onerror = (event) => {

@@ -1,5 +1,4 @@
-import { classify as classifyByDefault } from '../classify.ts';
-import { decodeByCanvas } from '../image/codecs/canvas-decode.ts';
+import { loadPart } from '../load-part.ts';
 import type { ModelRef, ModelSize, Models } from '../model/models.ts';
 import { createRestorer, type Restored, type RestoreInput, type Restorer } from '../restorer.ts';
 import { createWebRuntime } from '../runtime/web.ts';
@@ -84,15 +83,24 @@ async function serve(
   question: <N extends keyof Questions>(name: N, ask: Questions[N]['ask']) => Promise<Questions[N]['answer']>,
 ): Promise<Served> {
   const weights = new Map<string, Promise<Uint8Array>>();
-  const refOf = (model: WireModel): ModelRef => ({
-    ...model,
-    bytes() {
-      const known = weights.get(model.digest) ?? question('weights', { digest: model.digest });
-      weights.set(model.digest, known);
-      known.catch(() => weights.delete(model.digest));
-      return known;
-    },
-  });
+  const fetched = ({ digest }: WireModel) => {
+    const known = weights.get(digest) ?? question('weights', { digest });
+    weights.set(digest, known);
+    return known;
+  };
+  const refOf = (model: WireModel): ModelRef => {
+    // On their way while ONNX Runtime is; who asks for them learns of a failure.
+    fetched(model).catch(() => {});
+    import('../model/network.ts').catch(() => {});
+    return {
+      ...model,
+      bytes: () =>
+        fetched(model).catch((error) => {
+          weights.delete(model.digest);
+          throw error;
+        }),
+    };
+  };
   const models: Models = { resolve: async (task, size) => refOf(await question('model', { task, size })) };
   const runtime = createWebRuntime({
     device,
@@ -103,8 +111,15 @@ async function serve(
   const restorer = createRestorer({
     models,
     runtime,
-    codec: { decode: decodeByCanvas },
-    classify: classify ? (thumbnail) => question('classify', { thumbnail }) : classifyByDefault,
+    // Files of their own, fetched by those who need them.
+    codec: {
+      decode: async (bytes, options) => {
+        const { decodeByCanvas } = await loadPart(import('../image/codecs/canvas-decode.ts'));
+        return decodeByCanvas(bytes, options);
+      },
+    },
+    classify: async (thumbnail) =>
+      classify ? question('classify', { thumbnail }) : (await loadPart(import('../classify.ts'))).classify(thumbnail),
   });
   const bind = (model: ModelSize | WireModel) => (typeof model === 'string' ? model : refOf(model));
   return { restorer, bind, gpu: device !== 'wasm' && avoid === undefined && (await hasGpu()) };

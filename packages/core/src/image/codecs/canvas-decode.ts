@@ -1,15 +1,23 @@
 import { ElfinError, throwIfAborted } from '../../errors.ts';
+import { loadPart } from '../../load-part.ts';
 import { admitImage } from '../admit.ts';
 import type { Decoded, DecodeOptions, Header, ImageFormat } from '../codec.ts';
-import { corrupt, crc32, startsWith, u32be, unsupported } from '../formats/bytes.ts';
-import { EXIF_ID, segments } from '../formats/jpeg.ts';
-import { chunks as pngChunks } from '../formats/png.ts';
-import { FORMAT_NAMES } from '../formats/sniff.ts';
-import { chunks as webpChunks } from '../formats/webp.ts';
-import { forgetOrientation } from '../metadata/exif.ts';
+import { corrupt, unsupported } from '../formats/bytes.ts';
+import { type Format, metadataBy } from '../formats/format.ts';
+import { FORMAT_NAMES, sniffFormat } from '../formats/sniff.ts';
 import { checkPixels, type PixelImage, splitAlpha } from '../pixels.ts';
-import { readMetadata } from '../probe.ts';
 import { orient } from '../transform.ts';
+
+/** The readers, each fetched when a file of its format comes. */
+const FORMATS: Readonly<Record<ImageFormat, () => Promise<Format>>> = {
+  jpeg: async () => (await import('../formats/jpeg.ts')).jpeg,
+  png: async () => (await import('../formats/png.ts')).png,
+  webp: async () => (await import('../formats/webp.ts')).webp,
+  gif: async () => (await import('../formats/gif.ts')).gif,
+  tiff: async () => (await import('../formats/tiff.ts')).tiff,
+  avif: async () => (await import('../formats/isobmff.ts')).avif,
+  heif: async () => (await import('../formats/isobmff.ts')).heif,
+};
 
 /** What every current browser decodes. */
 const READS: readonly ImageFormat[] = ['jpeg', 'png', 'webp', 'avif', 'gif'];
@@ -17,11 +25,11 @@ const READS: readonly ImageFormat[] = ['jpeg', 'png', 'webp', 'avif', 'gif'];
 /** The reading half of the browser's codec (canvas.ts), which is all that the page's worker loads. Errors: those of `Codec.decode`. */
 export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Decoded> {
   throwIfAborted(options.signal);
-  const header = admitImage(bytes, options);
+  const { header, format } = await admitImage(bytes, (given) => loadPart(FORMATS[sniffFormat(given)]()), options);
   if (!READS.includes(header.format)) {
     throw unsupported(`${FORMAT_NAMES[header.format]} is not decoded by browsers; convert it to JPEG or PNG first.`);
   }
-  const bitmap = await openBitmap(bytes, header, options);
+  const bitmap = await openBitmap(asStored(bytes, header, format), header, options);
   try {
     throwIfAborted(options.signal);
     const stored = readBitmap(bitmap);
@@ -30,15 +38,19 @@ export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions =
       throw corrupt(FORMAT_NAMES[header.format], 'its content has other sides than its header');
     }
     const pixels = header.hasAlpha ? image : splitAlpha(image).colour;
-    return { ...pixels, header, metadata: readMetadata(bytes, header.format) };
+    return { ...pixels, header, metadata: metadataBy(format, bytes) };
   } finally {
     bitmap.close();
   }
 }
 
-async function openBitmap(bytes: Uint8Array, header: Header, options: DecodeOptions): Promise<ImageBitmap> {
+async function openBitmap(
+  bytes: Uint8Array<ArrayBuffer>,
+  header: Header,
+  options: DecodeOptions,
+): Promise<ImageBitmap> {
   if (typeof createImageBitmap !== 'function') throw noCanvas();
-  const blob = new Blob([asStored(bytes, header)], { type: `image/${header.format}` });
+  const blob = new Blob([bytes], { type: `image/${header.format}` });
   try {
     return await createImageBitmap(blob, {
       premultiplyAlpha: 'none',
@@ -54,26 +66,9 @@ async function openBitmap(bytes: Uint8Array, header: Header, options: DecodeOpti
  * A copy whose EXIF says orientation 1. Browsers disagree on which formats' EXIF they honour and on what `imageOrientation`
  * means; so none gets to see one. AVIF turns by boxes that all honour and that EXIF does not override.
  */
-function asStored(bytes: Uint8Array, { format, orientation }: Header): Uint8Array<ArrayBuffer> {
+function asStored(bytes: Uint8Array, { orientation }: Header, format: Format): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(bytes);
-  if (orientation === 1 || format === 'avif') return copy;
-  if (format === 'jpeg') {
-    for (const { marker, body } of segments(copy)) {
-      if (marker === 0xe1 && startsWith(body, EXIF_ID)) forgetOrientation(body.subarray(EXIF_ID.length));
-    }
-  }
-  if (format === 'webp') {
-    for (const { type, body } of webpChunks(copy)) {
-      if (type === 'EXIF') forgetOrientation(startsWith(body, EXIF_ID) ? body.subarray(EXIF_ID.length) : body);
-    }
-  }
-  if (format === 'png') {
-    for (const { type, body, end } of pngChunks(copy)) {
-      if (type !== 'eXIf') continue;
-      forgetOrientation(body);
-      copy.set(u32be(crc32(copy.subarray(end - body.length - 8, end - 4))), end - 4);
-    }
-  }
+  if (orientation !== 1) format.forgetOrientation?.(copy);
   return copy;
 }
 

@@ -3,13 +3,14 @@ import { admitImage } from '../admit.ts';
 import type { Codec, Header } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
 import { corrupt, unsupported } from '../formats/bytes.ts';
+import { metadataBy } from '../formats/format.ts';
 import { jpegComponents } from '../formats/jpeg.ts';
 import { stillPng } from '../formats/png.ts';
 import { writePng } from '../formats/png-write.ts';
 import { FORMAT_NAMES } from '../formats/sniff.ts';
 import { stillWebp } from '../formats/webp.ts';
 import { checkPixels, joinAlpha, type PixelImage, splitAlpha } from '../pixels.ts';
-import { probeImage, readMetadata } from '../probe.ts';
+import { formatOf, probeImage } from '../probe.ts';
 import { resample } from '../resample.ts';
 import { orient } from '../transform.ts';
 import { type JsquashModules, loadDecoders, loadEncoders, type Rgba } from './jsquash-modules.ts';
@@ -85,7 +86,7 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
 
     async decode(bytes, given = {}) {
       throwIfAborted(given.signal);
-      const header = admitImage(bytes, given);
+      const { header, format } = await admitImage(bytes, formatOf, given);
       const name = FORMAT_NAMES[header.format];
       const decoder = reads[header.format];
       if (!decoder) throw unsupported(`${name} is not decoded here; convert it to JPEG, PNG or WebP first.`);
@@ -107,7 +108,7 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
       if (image.width !== header.width || image.height !== header.height) {
         throw corrupt(name, `its header says ${header.width} × ${header.height}, its content something else`);
       }
-      return { ...image, header, metadata: readMetadata(bytes, header.format) };
+      return { ...image, header, metadata: metadataBy(format, bytes) };
     },
 
     async encode(image, given) {

@@ -12,8 +12,9 @@ import {
 } from '../codec.ts';
 import { profileSpace } from '../encoding.ts';
 import { corrupt, truncated, unsupported } from '../formats/bytes.ts';
+import { metadataBy } from '../formats/format.ts';
 import { FORMAT_NAMES } from '../formats/sniff.ts';
-import { readMetadata } from '../probe.ts';
+import { formatOf } from '../probe.ts';
 import { orientedSize } from '../transform.ts';
 
 /** libvips' names for what we sniffed: a loader other than the expected one must never see the bytes. */
@@ -48,14 +49,14 @@ export interface Opened {
  * present exactly when the header says so. Orientation is left to the caller, so that decoding can run top to bottom.
  */
 export async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<Opened> {
-  const header = admitImage(bytes, options);
+  const { header, format } = await admitImage(bytes, formatOf, options);
   const name = FORMAT_NAMES[header.format];
   if (header.format === 'heif' && !readsHevc()) {
     throw unsupported(
       'This HEIF is HEVC coded, which this build of sharp cannot decode; convert it to JPEG or AVIF first.',
     );
   }
-  const source = readMetadata(bytes, header.format);
+  const source = metadataBy(format, bytes);
   // Only an RGB profile still fits pixels that come out as RGB; others are converted through, then forgotten.
   const keep = options.icc === 'keep' && profileSpace(source.icc) === 'RGB ';
   const input: SharpOptions = {

@@ -8,4 +8,15 @@ export interface Format {
   complete(bytes: Uint8Array): boolean;
   /** Metadata as found; damaged parts are left out. */
   metadata(bytes: Uint8Array): Metadata;
+  /** Sets EXIF's orientation to 1, in place; absent where EXIF does not turn the picture. */
+  forgetOrientation?(bytes: Uint8Array): void;
+}
+
+/** Metadata as the file holds it. A file whose structure is damaged gives none. */
+export function metadataBy(format: Format, bytes: Uint8Array): Metadata {
+  try {
+    return format.metadata(bytes);
+  } catch {
+    return {};
+  }
 }

@@ -1,5 +1,5 @@
 import type { Header, Metadata } from '../codec.ts';
-import { readOrientation } from '../metadata/exif.ts';
+import { EXIF_ID, forgetOrientation, readOrientation } from '../metadata/orientation.ts';
 import { ascii, concat, corrupt, startsWith, unsupported, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
@@ -13,7 +13,6 @@ interface Segment {
 
 const SOS = 0xda;
 const EOI = 0xd9;
-export const EXIF_ID = ascii('Exif\0\0');
 export const XMP_ID = ascii('http://ns.adobe.com/xap/1.0/\0');
 export const ICC_ID = ascii('ICC_PROFILE\0');
 export const PHOTOSHOP_ID = ascii('Photoshop 3.0\0');
@@ -144,4 +143,10 @@ function imageResource(list: Uint8Array, wanted: number): Uint8Array | undefined
   return undefined;
 }
 
-export const jpeg: Format = { header, complete, metadata };
+function turnBack(bytes: Uint8Array): void {
+  for (const { marker, body } of segments(bytes)) {
+    if (marker === 0xe1 && startsWith(body, EXIF_ID)) forgetOrientation(body.subarray(EXIF_ID.length));
+  }
+}
+
+export const jpeg: Format = { header, complete, metadata, forgetOrientation: turnBack };

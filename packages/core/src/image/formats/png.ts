@@ -1,7 +1,7 @@
 import { unzlibSync } from 'fflate';
 import type { Header, Metadata } from '../codec.ts';
-import { readOrientation } from '../metadata/exif.ts';
-import { ascii, concat, corrupt, crc32, startsWith, viewBytes } from './bytes.ts';
+import { forgetOrientation, readOrientation } from '../metadata/orientation.ts';
+import { ascii, concat, corrupt, crc32, startsWith, u32be, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
 interface Chunk {
@@ -119,4 +119,12 @@ function inflate(data: Uint8Array): Uint8Array | undefined {
   }
 }
 
-export const png: Format = { header, complete, metadata };
+function turnBack(bytes: Uint8Array): void {
+  for (const { type, body, end } of chunks(bytes)) {
+    if (type !== 'eXIf') continue;
+    forgetOrientation(body);
+    bytes.set(u32be(crc32(bytes.subarray(end - body.length - 8, end - 4))), end - 4);
+  }
+}
+
+export const png: Format = { header, complete, metadata, forgetOrientation: turnBack };

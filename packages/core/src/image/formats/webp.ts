@@ -1,8 +1,7 @@
 import type { Header, Metadata } from '../codec.ts';
-import { readOrientation } from '../metadata/exif.ts';
+import { EXIF_ID, forgetOrientation, readOrientation } from '../metadata/orientation.ts';
 import { ascii, concat, corrupt, startsWith, truncated, u32le, unsupported, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
-import { EXIF_ID } from './jpeg.ts';
 
 export interface Chunk {
   readonly type: string;
@@ -120,4 +119,8 @@ function tiffBlock(body: Uint8Array): Uint8Array {
   return startsWith(body, EXIF_ID) ? body.subarray(EXIF_ID.length) : body;
 }
 
-export const webp: Format = { header, complete, metadata };
+function turnBack(bytes: Uint8Array): void {
+  for (const { type, body } of chunks(bytes)) if (type === 'EXIF') forgetOrientation(tiffBlock(body));
+}
+
+export const webp: Format = { header, complete, metadata, forgetOrientation: turnBack };

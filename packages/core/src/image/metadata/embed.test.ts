@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readImage } from '../../../../../test/fixtures/images/read.ts';
 import type { Metadata, OutputFormat } from '../codec.ts';
 import { createSharpCodec } from '../codecs/sharp.ts';
-import { isComplete, probeImage, readMetadata } from '../probe.ts';
+import { formatOf, probeImage, readMetadata } from '../probe.ts';
 import { embedMetadata } from './embed.ts';
 import { readExifRights, writeExifRights } from './exif.ts';
 
@@ -31,7 +31,7 @@ describe.each(sources)('into %s (%s)', (format, file) => {
 
   it('everything comes back, and the pixels stay', async () => {
     const written = embedMetadata(bytes, format, full);
-    expect(isComplete(written, format)).toBe(true);
+    expect(formatOf(written).complete(written)).toBe(true);
     expect(probeImage(written)).toEqual(probeImage(bytes));
     const found = readMetadata(written, format);
     expect(found.icc).toEqual(icc);
@@ -70,6 +70,6 @@ it('replaces the profile that an encoder wrote by itself', () => {
   ] as const) {
     const written = embedMetadata(readImage(file), format, { icc });
     expect(readMetadata(written, format).icc).toEqual(icc);
-    expect(isComplete(written, format)).toBe(true);
+    expect(formatOf(written).complete(written)).toBe(true);
   }
 });

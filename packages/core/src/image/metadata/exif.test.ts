@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { readImage } from '../../../../../test/fixtures/images/read.ts';
 import { openTiff } from '../formats/ifd.ts';
 import { jpeg } from '../formats/jpeg.ts';
-import { exifFields, readExifRights, readOrientation, upright, writeExifRights, writeTiff } from './exif.ts';
+import { exifFields, readExifRights, upright, writeExifRights, writeTiff } from './exif.ts';
+import { readOrientation } from './orientation.ts';
 
 const exif = jpeg.metadata(readImage('metadata.jpg')).exif!;
 

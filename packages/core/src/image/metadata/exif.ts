@@ -1,11 +1,12 @@
 import { concat } from '../formats/bytes.ts';
 import { type Directory, type Entry, openTiff, type Tiff, TYPE_SIZES } from '../formats/ifd.ts';
+import { attempt, ORIENTATION_TAG } from './orientation.ts';
 
 const TAG = {
   description: 270,
   make: 271,
   model: 272,
-  orientation: 274,
+  orientation: ORIENTATION_TAG,
   xResolution: 282,
   yResolution: 283,
   resolutionUnit: 296,
@@ -42,34 +43,6 @@ export interface Field {
   readonly tag: number;
   readonly type: number;
   readonly value: Uint8Array;
-}
-
-/** EXIF metadata is best effort everywhere: a damaged block counts as absent, it never stops an image. */
-function attempt<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
-  }
-}
-
-/** EXIF orientation 1…8 of a TIFF-structured block; 1 when absent, damaged or out of range. */
-export function readOrientation(block: Uint8Array): number {
-  const value = attempt(() => {
-    const tiff = openTiff(block);
-    return tiff.numbers(tiff.directory(tiff.first).entries.get(TAG.orientation), 1)[0];
-  });
-  return value !== undefined && value >= 1 && value <= 8 ? value : 1;
-}
-
-/** Sets the orientation of a block to 1, in place: for decoders that cannot be told to leave pixels as they lie. */
-export function forgetOrientation(block: Uint8Array): void {
-  attempt(() => {
-    const tiff = openTiff(block);
-    const entry = tiff.directory(tiff.first).entries.get(TAG.orientation);
-    const data = new DataView(block.buffer, block.byteOffset, block.byteLength);
-    if (entry?.type === 3) data.setUint16(entry.valueAt, 1, tiff.littleEndian);
-  });
 }
 
 /** `Artist` and `Copyright`, trimmed; absent when empty or damaged. */

@@ -1,6 +1,7 @@
 import type { Metadata } from '../../codec.ts';
 import { ascii, concat, startsWith, u32be } from '../../formats/bytes.ts';
-import { EXIF_ID, ICC_ID, PHOTOSHOP_ID, segments, XMP_ID } from '../../formats/jpeg.ts';
+import { ICC_ID, PHOTOSHOP_ID, segments, XMP_ID } from '../../formats/jpeg.ts';
+import { EXIF_ID } from '../orientation.ts';
 
 /** What a segment holds besides its two bytes of length. */
 const MOST = 65_533;
