@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { ElfinError } from './errors.ts';
+import type { Models } from './model/models.ts';
 import {
   canonicalOptions,
   parseResultOptions,
   type ResultIdentity,
   type ResultOptions,
   resultKey,
+  resultModels,
 } from './result-key.ts';
 
 const options: fc.Arbitrary<ResultOptions> = fc.record(
@@ -142,4 +145,22 @@ test('what does not pin the bytes is refused', async () => {
       resultKey({ ...rest, validator, options: { restore: 'derain', format: 'png' } }),
     ).rejects.toMatchObject({ code: 'OPTION_INVALID' });
   }
+});
+
+test('auto is named after every model that there is, and after none where one cannot be had for the moment', async () => {
+  const modelsBut = (error: ElfinError, ...lacking: string[]): Models => ({
+    resolve: async (task) => {
+      if (lacking.includes(task)) throw error;
+      return { digest: task } as Awaited<ReturnType<Models['resolve']>>;
+    },
+  });
+  const unknown = new ElfinError('MODEL_UNKNOWN', 'There is none.');
+  const away = new ElfinError('NETWORK_FAILED', 'Try later.');
+  const auto = { restore: 'auto' } as const;
+  expect(await resultModels(modelsBut(unknown), auto)).toEqual(['derain', 'lowlight', 'underwater']);
+  expect(await resultModels(modelsBut(unknown, 'lowlight'), auto)).toEqual(['derain', 'underwater']);
+  await expect(resultModels(modelsBut(away, 'lowlight'), auto)).rejects.toBe(away);
+  await expect(resultModels(modelsBut(unknown, 'derain', 'lowlight', 'underwater'), auto)).rejects.toBe(unknown);
+  expect(await resultModels(modelsBut(away, 'lowlight'), { restore: 'derain' })).toEqual(['derain']);
+  expect(await resultModels(modelsBut(away, 'derain'), { restore: 'none' })).toEqual([]);
 });

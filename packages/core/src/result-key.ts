@@ -1,4 +1,4 @@
-import { ElfinError } from './errors.ts';
+import { ElfinError, isElfinError } from './errors.ts';
 import { type ModelSize, type Models, TASKS, type Task } from './model/models.ts';
 import { sha256 } from './sha256.ts';
 
@@ -136,7 +136,7 @@ export interface ResultIdentity {
 
 /**
  * Digests of all weights that may decide a result's pixels: one for a task, every task's that there is for `auto`.
- * Errors: those of `resolve`; for `auto` only where there is no model at all.
+ * Errors: those of `resolve`; MODEL_UNKNOWN for `auto` only where there is no model at all.
  */
 export async function resultModels(
   models: Models,
@@ -146,8 +146,10 @@ export async function resultModels(
   if (restore !== 'auto') return [(await models.resolve(restore, model)).digest];
   const found = await Promise.allSettled(TASKS.map((task) => models.resolve(task, model)));
   const known = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value.digest] : []));
-  const failed = found.find((one) => one.status === 'rejected');
-  if (failed && known.length === 0) throw failed.reason;
+  const failures = found.flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+  // A model that cannot be had for the moment must not give the result another name.
+  const failure = failures.find((error) => !(isElfinError(error) && error.code === 'MODEL_UNKNOWN'));
+  if (failure !== undefined || known.length === 0) throw failure ?? failures[0];
   return known;
 }
 
