@@ -35,7 +35,7 @@ export function storeOf(storage: Storage, bucket: string): ObjectStore {
  *
  * @param candidates The rules that want an object of this name, in order.
  * @returns the reason, where no rule wants the object after all.
- * @throws OBJECT_GONE, KEY_UNSAFE, CONFIG_INVALID, MODEL_UNKNOWN, and what the store throws.
+ * @throws OBJECT_GONE, KEY_UNSAFE, CONFIG_INVALID, STORE_UNSUITABLE, MODEL_UNKNOWN, and what the store throws.
  */
 export async function planFor(
   event: UploadEvent,
@@ -52,6 +52,7 @@ export async function planFor(
   if (!enough && head === undefined) throw await missing(source, event, signal);
   const type = event.type ?? head?.type;
   const etag = event.etag ?? (head as ObjectHead).etag;
+  if (etag === '') throw untold(event);
 
   const rule = candidates.find((candidate) => matchesType(candidate, type));
   if (rule === undefined) return `no rule wants the content type ${type ?? 'that it lacks'}`;
@@ -88,6 +89,14 @@ export async function planFor(
     ...(rule.alias !== undefined && { alias: expand(rule.alias, values) }),
   };
 }
+
+/** A gateway over a folder knows no ETag of what came into the folder by another way. */
+const untold = ({ bucket, key }: UploadEvent) =>
+  new ElfinError(
+    'STORE_UNSUITABLE',
+    `Bucket ${bucket} has no ETag for "${key}", so its versions could not be told apart; upload it by the S3 API.`,
+    { data: { bucket, key } },
+  );
 
 /** A HEAD that is denied looks like one of nothing, having no body. So it is asked again in a way that tells why. */
 async function missing(source: ObjectStore, event: UploadEvent, signal: AbortSignal): Promise<ElfinError> {

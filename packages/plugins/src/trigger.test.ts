@@ -241,6 +241,19 @@ describe('errors', () => {
     expect(careless.restorer.calls()).toBe(0);
   });
 
+  it('does not guess at the version of an object that has no ETag', async () => {
+    const { store } = setUp();
+    const { etag: _, ...event } = await upload(store, 'incoming/a.jpg', 'photo');
+    const head: ObjectStore['head'] = async (key) => {
+      const found = await store.head(key);
+      return found && { ...found, etag: '' };
+    };
+    const { trigger, restorer } = setUp({}, { ...store, head });
+    const outcome = await trigger.process(event);
+    expect(outcome).toMatchObject({ status: 'failed', error: { code: 'STORE_UNSUITABLE', retry: false } });
+    expect(restorer.calls()).toBe(0);
+  });
+
   it('never writes an alias over what is not its own', async () => {
     const { store, trigger } = setUp();
     await upload(store, 'latest/incoming/a.jpg', 'precious');
