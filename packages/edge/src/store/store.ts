@@ -1,4 +1,6 @@
 import { ElfinError, type ObjectStore, sha256 } from '@elfin/core';
+import { sha256 as sha256Now } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ResultInfo } from '../headers.ts';
 import type { Revision } from '../source/source.ts';
 import { readAll } from './bytes.ts';
@@ -47,11 +49,12 @@ export interface RefName {
 }
 
 const encoder = new TextEncoder();
-const digest = async (text: string) => (await sha256(encoder.encode(text))).slice(0, 40);
+/** Of a line of text, on the spot: WebCrypto's way through a thread pool is for images, which are a thousand times longer. */
+const digest = (text: string) => bytesToHex(sha256Now(encoder.encode(text))).slice(0, 40);
 
 /** Refs of one source share a folder, so that a source is purged by one listing. */
-async function refKey({ source, path, variant }: RefName): Promise<string> {
-  return `ref/${await digest(source)}/${await digest(`${path}\n${variant}`)}`;
+function refKey({ source, path, variant }: RefName): string {
+  return `ref/${digest(source)}/${digest(`${path}\n${variant}`)}`;
 }
 
 /**
@@ -96,12 +99,12 @@ export function createResultStore(store: ObjectStore): ResultStore {
   return {
     getResult,
     async getRef(name) {
-      const object = await read(await refKey(name));
+      const object = await read(refKey(name));
       const ref = object && parseRef(object.bytes);
       return ref?.path === name.path ? ref : undefined;
     },
     async putRef(name, ref) {
-      await store.put(await refKey(name), encoder.encode(JSON.stringify(ref)), { type: 'application/json' });
+      await store.put(refKey(name), encoder.encode(JSON.stringify(ref)), { type: 'application/json' });
     },
     async putResult(key, result) {
       const { bytes, type, info } = result;
@@ -115,8 +118,7 @@ export function createResultStore(store: ObjectStore): ResultStore {
       return result;
     },
     async purge(what) {
-      if ('source' in what)
-        return dropRefs(`ref/${await digest(what.source)}/`, ({ source }) => source !== what.source);
+      if ('source' in what) return dropRefs(`ref/${digest(what.source)}/`, ({ source }) => source !== what.source);
       return dropRefs('ref/', ({ source }) => !source.startsWith(what.sourcePrefix));
     },
   };
