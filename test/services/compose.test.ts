@@ -91,7 +91,7 @@ it('the services of apps/minio/compose.yaml restore an upload, by the commands a
   const photo = await readFile(join(repository, 'packages/cli/assets/rainy.jpg'));
   const upload = { Bucket: bucket, Key: `${prefix}photo.jpg`, Body: photo, ContentType: 'image/jpeg' };
   await client.send(new PutObjectCommand(upload));
-  await start(services.elfin, 'npm', [], answers(`http://127.0.0.1:${hook}/healthz`));
+  await start(services.elfin, 'node', [], answers(`http://127.0.0.1:${hook}/healthz`));
   await client.send(new PutObjectCommand({ ...upload, Key: `${prefix}again.jpg` }));
 
   const stored = createS3Storage({ client, bucket: bucket ?? '' });
