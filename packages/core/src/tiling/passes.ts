@@ -2,12 +2,12 @@ import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import type { Backend, Feeds, Outputs, Session, SessionOptions } from '../runtime/runtime.ts';
 import { firstRow, type Unfinished } from './assemble.ts';
 import { coreMask, cutImage, cutQuadrants, type Io, planesOf, type Tile, tilesOf } from './feeds.ts';
+import type { Phase, TilingJob } from './job.ts';
 import { createOutput, createPriorOutput, degradation } from './output.ts';
 import { pipeline } from './pipeline.ts';
 import { imageSource } from './pixels.ts';
 import { type Plan, planTiles } from './plan.ts';
 import { previewTile } from './preview.ts';
-import type { Phase, TilingJob } from './run.ts';
 import { createStatisticsTotal } from './statistics.ts';
 import { shrinkSource } from './thumbnail.ts';
 
