@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -152,6 +153,22 @@ describe('elfin backfill', () => {
     const denied = await elfin(to, { env: { ...env, ...more, CLOUDFLARE_API_TOKEN: 'wrong' } });
     expect([denied.code, denied.stderr]).toEqual([1, expect.stringMatching(/^elfin: [^\n]+403[^\n]+\n$/)]);
     api.close();
+  });
+
+  test('refuses a store that ignores conditions, such as s3rver, before it lists', async () => {
+    const data = join(folder, 's3rver');
+    const S3rver = createRequire(import.meta.url)('s3rver');
+    const configureBuckets = [{ name: 'photos' }];
+    const server = new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: data, configureBuckets });
+    const { port } = (await server.run()) as AddressInfo;
+    const place = ['backfill', 's3://photos/incoming/', '--endpoint', `http://127.0.0.1:${port}`, '--task', 'derain'];
+    const keys = { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' };
+    const { code, stderr } = await elfin(place, { env: { ...env, ...keys } });
+    await server.close();
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^elfin: The store cannot be used: [^\n]+STORE_UNSUITABLE\]\n$/),
+    ]);
   });
 
   test.each([

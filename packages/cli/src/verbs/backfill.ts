@@ -68,10 +68,11 @@ export const backfill = defineVerb({
     };
     const cursor = args.cursor === undefined ? undefined : cursorFile(args.cursor);
     let sofar: BackfillReport = { listed: 0, sent: 0, outcomes: {}, failed: [] };
-    const sink: BackfillSink = local
-      ? restoreHere(createTrigger({ rules: input, restorer: local.restorer, storage }), 2 * device.concurrency)
-      : queueSink(args.to!);
+    const trigger = local && createTrigger({ rules: input, restorer: local.restorer, storage });
+    const sink: BackfillSink = trigger ? restoreHere(trigger, 2 * device.concurrency) : queueSink(args.to!);
     try {
+      // A store that does not keep its word is refused once, not for each object.
+      await trigger?.check([place.bucket]);
       let total = 0;
       if (bar.shown) {
         const before = await cursor?.load();
