@@ -23,8 +23,8 @@ export interface S3StorageOptions {
   readonly put?: WriteExtras;
   /**
    * Whether objects are read and written past the SDK's middleware, for a third of the processor time; whatever is not
-   * answered plainly is asked again through it. Default true, which holds only as long as nothing is added to the client's
-   * middleware; say false where `send` itself is replaced, as mocks do.
+   * answered plainly is asked again through it. Default true; a client that has middleware of its own by its first request
+   * is used as it is all the same. Say false where `send` itself is replaced, as mocks do.
    */
   readonly direct?: boolean;
 }
