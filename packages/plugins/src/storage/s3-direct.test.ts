@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { ObjectStore } from '@elfin/core';
+import { type HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startS3 } from '../../../../test/helpers/s3-server.ts';
 import { awkwardKeys } from '../../../../test/helpers/storm.ts';
@@ -92,6 +93,36 @@ describe('the short way', () => {
     }
     // None of the first eight went through the SDK.
     expect(seen.map(({ headers }) => 'amz-sdk-request' in headers)).toEqual(seen.map((_, index) => index >= 8));
+  });
+
+  const amazon: [string, S3ClientConfig, string, string][] = [
+    ['by the bucket in the host', {}, 'photos', 'photos.s3.eu-central-1.amazonaws.com/a%20b.jpg'],
+    ['by the path', { forcePathStyle: true }, 'photos', 's3.eu-central-1.amazonaws.com/photos/a%20b.jpg'],
+    ['by the path, where the name has dots', {}, 'my.photos', 's3.eu-central-1.amazonaws.com/my.photos/a%20b.jpg'],
+    ['over IPv6', { useDualstackEndpoint: true }, 'photos', 'photos.s3.dualstack.eu-central-1.amazonaws.com/a%20b.jpg'],
+    ['accelerated', { useAccelerateEndpoint: true }, 'photos', 'photos.s3-accelerate.amazonaws.com/a%20b.jpg'],
+    [
+      'through an access point',
+      {},
+      'arn:aws:s3:eu-central-1:111122223333:accesspoint/mine',
+      'mine-111122223333.s3-accesspoint.eu-central-1.amazonaws.com/a%20b.jpg',
+    ],
+  ];
+  it.each(amazon)('finds a bucket at Amazon %s', async (_, options, bucket, place) => {
+    const asked: { readonly place: string; readonly direct: boolean }[] = [];
+    // Nothing leaves the machine: the client's own handler answers.
+    const requestHandler = {
+      async handle({ hostname, path, headers }: HttpRequest) {
+        asked.push({ place: `${hostname}${path}`, direct: !('amz-sdk-request' in headers) });
+        return { response: new HttpResponse({ statusCode: 200, headers: { etag: '"abc"' } }) };
+      },
+    };
+    const client = new S3Client({ region: 'eu-central-1', credentials: CREDENTIALS, requestHandler, ...options });
+    for (const direct of [true, false]) await createS3Storage({ client, bucket, direct }).head('a b.jpg');
+    expect(asked).toEqual([
+      { place, direct: true },
+      { place, direct: false },
+    ]);
   });
 
   it('gives back what the SDK gives back', async () => {
