@@ -94,6 +94,7 @@ async function run(picture: HTMLImageElement): Promise<void> {
   const { compare, abort } = mine;
   delete mine.result;
   save.disabled = true;
+  $('timing').textContent = '';
   stop.hidden = false;
   bar.hidden = false;
   bar.value = 0;

@@ -1,15 +1,14 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildDemo } from '../../../apps/demo/build.ts';
+import { violations } from '../../helpers/axe.ts';
 import { launchChromium } from '../../helpers/chromium.ts';
 import { blackPng } from '../../helpers/photos.ts';
 import { type Site, serveSite } from '../../helpers/site.ts';
 
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FIXTURES = new URL('../../fixtures/images/', import.meta.url).pathname;
 let browser: Browser;
 let folder: string;
@@ -30,14 +29,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function violations(): Promise<string[]> {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(): Promise<{ violations: { id: string; help: string }[] }> } };
-    return (await axe.run()).violations.map(({ id, help }) => `${id}: ${help}`);
-  });
-}
-
 test('a photo is restored, compared by keyboard, and downloaded', async () => {
   await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   await page.locator('#save:enabled').waitFor();
@@ -50,6 +41,8 @@ test('a photo is restored, compared by keyboard, and downloaded', async () => {
   await handle.focus();
   await page.keyboard.press('End');
   expect(await handle.inputValue()).toBe('100');
+  await page.locator('#strength').fill('50');
+  expect(await page.locator('#stage canvas').evaluate((canvas) => canvas.style.opacity)).toBe('0.5');
   const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
   expect(saved.suggestedFilename()).toBe('p3-restored.jpg');
 });
@@ -57,13 +50,13 @@ test('a photo is restored, compared by keyboard, and downloaded', async () => {
 test('nothing reaches beyond a phone’s width, and axe finds no violations, light and dark, before and after', async () => {
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    expect(await violations()).toEqual([]);
+    expect(await violations(page)).toEqual([]);
   }
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
   await page.click('#again');
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
-    expect(await violations()).toEqual([]);
+    expect(await violations(page)).toEqual([]);
   }
 });
 
@@ -86,6 +79,14 @@ async function bring(type: 'paste' | 'drop', name: string, bytes?: Buffer): Prom
   );
 }
 
+test('the sample can be stopped while it is worked on', async () => {
+  await page.click('#sample');
+  await page.locator('#stage [role=status][data-busy]').waitFor();
+  await page.click('#stop');
+  await page.locator('#start:visible').waitFor();
+  expect(await page.locator('#message').isVisible()).toBe(false);
+});
+
 test('a photo that is pasted is restored; what is no photo is told', async () => {
   await bring('paste', 'p3.jpg');
   await page.locator('#save:enabled').waitFor();
@@ -103,7 +104,7 @@ test('the camera: allowed it gives a photo and is let go, refused it says so', a
   await page.click('#camera');
   const viewfinder = page.getByRole('dialog', { name: 'Camera' });
   await viewfinder.waitFor();
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   const track = await page.evaluateHandle(
     () => (document.querySelector('video')!.srcObject as MediaStream).getTracks()[0]!,
   );

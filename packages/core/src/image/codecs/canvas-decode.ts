@@ -19,21 +19,23 @@ const FORMATS: Readonly<Record<ImageFormat, () => Promise<Format>>> = {
   heif: async () => (await import('../formats/isobmff.ts')).heif,
 };
 
-/** What every current browser decodes. */
+/** What every current browser decodes; HEIF is what some do. */
 const READS: readonly ImageFormat[] = ['jpeg', 'png', 'webp', 'avif', 'gif'];
+/** Turned by boxes that all decoders honour and that EXIF does not override. */
+const TURNED: readonly ImageFormat[] = ['avif', 'heif'];
 
 /** The reading half of the browser's codec (canvas.ts), which is all that the page's worker loads. Errors: those of `Codec.decode`. */
 export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Decoded> {
   throwIfAborted(options.signal);
   const { header, format } = await admitImage(bytes, (given) => loadPart(FORMATS[sniffFormat(given)]()), options);
-  if (!READS.includes(header.format)) {
+  if (![...READS, 'heif'].includes(header.format)) {
     throw unsupported(`${FORMAT_NAMES[header.format]} is not decoded by browsers; convert it to JPEG or PNG first.`);
   }
   const bitmap = await openBitmap(asStored(bytes, header, format), header, options);
   try {
     throwIfAborted(options.signal);
     const stored = readBitmap(bitmap);
-    const image = header.format === 'avif' ? stored : orient(stored, header.orientation);
+    const image = TURNED.includes(header.format) ? stored : orient(stored, header.orientation);
     if (image.width !== header.width || image.height !== header.height) {
       throw corrupt(FORMAT_NAMES[header.format], 'its content has other sides than its header');
     }
@@ -57,6 +59,9 @@ async function openBitmap(
       colorSpaceConversion: options.icc === 'keep' ? 'none' : 'default',
     });
   } catch (cause) {
+    if (header.format === 'heif') {
+      throw unsupported('This browser does not decode HEIF (HEIC); convert it to JPEG or PNG first.');
+    }
     const { code, message, data } = corrupt(FORMAT_NAMES[header.format], 'the browser cannot decode it');
     throw new ElfinError(code, message, { cause, data });
   }
@@ -64,7 +69,7 @@ async function openBitmap(
 
 /**
  * A copy whose EXIF says orientation 1. Browsers disagree on which formats' EXIF they honour and on what `imageOrientation`
- * means; so none gets to see one. AVIF turns by boxes that all honour and that EXIF does not override.
+ * means; so none gets to see one.
  */
 function asStored(bytes: Uint8Array, { orientation }: Header, format: Format): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(bytes);
