@@ -114,7 +114,7 @@ test('the official client understands the worker, and Triton’s own protobuf th
       backend: 'onnxruntime',
       ...(inputs.length === 1 ? batching : { max_batch_size: 0 }),
     });
-    if (inputs.length > 1) expect(inputs).toEqual(['image', 'quadrants', 'core', 'statistics']);
+    if (inputs.length > 1) expect(inputs).toEqual(['image', 'quadrants', 'statistics', 'core']);
   }
   expect(configs.filter(({ input }) => input.length === 1)).toHaveLength(2);
 });
