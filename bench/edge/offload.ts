@@ -1,6 +1,6 @@
 // Whole images or tiles: what Node sends to workers, by size of the image and number of workers. The workers share this
 // machine's cores: one with two threads, then two with one thread each.
-// Run: node --conditions=@elfin/source bench/edge/offload.ts [--rounds 3]
+// Run: node --conditions=@elfin/source bench/edge/offload.ts [--rounds 3] [--sizes 512x384,1024x768,1600x1200]
 import { parseArgs } from 'node:util';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
@@ -9,13 +9,14 @@ import { createModels } from '@elfin/models/node';
 import sharp from 'sharp';
 import { startElfin } from '../../test/helpers/elfin-process.ts';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '3' } } });
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    sizes: { type: 'string', default: '512x384,1024x768,1600x1200' },
+  },
+});
 const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] as number;
-const SIZES = [
-  [512, 384],
-  [1024, 768],
-  [1600, 1200],
-] as const;
+const SIZES = values.sizes.split(',').map((size) => size.split('x').map(Number) as [number, number]);
 
 const codec = await loadSharpCodec();
 const models = createModels();
