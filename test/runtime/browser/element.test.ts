@@ -1,14 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { violations } from '../../helpers/axe.ts';
 import { launchChromium } from '../../helpers/chromium.ts';
 import { buildElfin, type Site, serveSite } from '../../helpers/site.ts';
 
 const FIXTURES = fileURLToPath(new URL('../../fixtures/images/', import.meta.url));
 const PAGE = `<!doctype html><html lang="en"><title>Element</title>
+<main><h1>Element</h1>
 <img id="plain" src="/images/p3.jpg" alt="Colours">
 <elfin-image src="/images/p3.jpg" task="derain" alt="The same"></elfin-image>
-<elfin-image id="broken" src="/images/noise.bin" task="derain" alt="Nothing"></elfin-image>
+<elfin-image id="broken" src="/images/noise.bin" task="derain" alt="Nothing"></elfin-image></main>
 <script type="module">
   import { createRestorer, fetchModels } from '/elfin/web.js';
   import { defineElfinImage, restoreElement } from '/elfin/element.js';
@@ -57,8 +59,16 @@ test('an element and a picture in place are restored, a handle parts before from
   expect(await handles.first().getAttribute('aria-valuetext')).toBe('0% of the photo as it was, the rest restored');
   expect(await page.getByRole('img', { name: 'Colours' }).count()).toBe(1);
 
+  expect(await violations(page)).toEqual([]);
+  const motion = () =>
+    page.locator('main > .elfin > canvas').evaluate((canvas) => getComputedStyle(canvas).animationName);
+  await page.emulateMedia({ reducedMotion: 'no-preference' });
+  expect(await motion()).toBe('elfin-in');
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  expect(await motion()).toBe('none');
+
   await page.evaluate(() => (window as unknown as { place: { remove(): void } }).place.remove());
-  expect(await page.locator('body > img#plain').count()).toBe(1);
+  expect(await page.locator('main > img#plain').count()).toBe(1);
   expect(await handles.count()).toBe(1);
   await page.close();
 });

@@ -18,8 +18,12 @@ declare global {
     open(options?: object): WebRestorer;
     pixels(width: number, height: number, data: readonly number[]): import('@elfin/core').PixelImage;
     failure(error: unknown): { code: string; message: string };
+    /** Messages of `restorer`'s worker. */
+    readonly heard: { readonly kind: string; readonly id: number }[];
     /** What decodes or compiles, as it was called on the page's own thread. */
     readonly heavy: string[];
+    /** Why weights were not kept. */
+    uncached: string[];
   }
 }
 
@@ -51,7 +55,14 @@ const SETUP = `
     models: elfin.fetchModels('/elfin/models'), assets: '/elfin', device: 'wasm', ...options,
   });
   window.pixels = (width, height, data) => ({ width, height, channels: 3, data: Uint8Array.from(data) });
-  window.restorer = window.open();
+  window.heard = [];
+  window.restorer = window.open({
+    worker() {
+      const worker = new Worker('/elfin/web-worker.js', { type: 'module', name: 'elfin' });
+      worker.addEventListener('message', ({ data: { kind, id } }) => window.heard.push({ kind, id }));
+      return worker;
+    },
+  });
   window.failure = ({ code, message }) => ({ code, message });
   window.heavy = [];
   const spy = (owner, name) => {
@@ -171,6 +182,26 @@ describe('the page stays usable', () => {
     expect(told).toEqual({ codes: ['ABORTED', 'ABORTED'], width: 96 });
   });
 
+  test('an abort ends the work after the tile in hand', async () => {
+    const { begun, done } = await page.evaluate(async () => {
+      const { restorer, heard } = window;
+      const image = window.pixels(256, 256, new Array(3 * 256 * 256).fill(90));
+      const controller = new AbortController();
+      const tiling = { mode: 'local', tile: 64, overlap: 0 } as const;
+      const before = heard.length;
+      await restorer
+        .restore(image, { task: 'derain', tiling, signal: controller.signal, onTile: () => controller.abort() })
+        .catch(() => {});
+      await restorer.restore(window.pixels(32, 32, new Array(3 * 32 * 32).fill(90)), { task: 'derain' });
+      const { id } = heard[before]!;
+      const mine = heard.slice(before).filter((message) => message.id === id);
+      return { begun: mine.length > 0, done: mine.filter(({ kind }) => kind === 'tile').length };
+    });
+    expect(begun).toBe(true);
+    // Of 16.
+    expect(done).toBeLessThanOrEqual(2);
+  });
+
   test('two restores at once each get their own picture', async () => {
     const other = noise(48, 64, 3, 8, 9);
     const [both, alone] = await page.evaluate(
@@ -249,52 +280,46 @@ describe('weights', () => {
     });
   });
 
-  test('a network lost half-way through says how far it got, keeps nothing, and the next try works', async () => {
+  // One visit for all three: what takes the time is a worker's start.
+  test('a network lost before a part of the code, then amid the weights, then full storage: each is told, and it works', async () => {
     await using page = await visit();
+    const session = await page.context().newCDPSession(page);
+    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(site.url).origin, quotaSize: 100_000 });
+    await page.evaluate(() => {
+      window.uncached = [];
+      const models = window.elfin.fetchModels('/elfin/models', {
+        onUncached: (reason) => window.uncached.push(reason),
+      });
+      window.restorer = window.open({ models });
+    });
+    const warmup = () => page.evaluate(() => window.restorer.warmup({ task: 'derain' }).catch(window.failure));
+
+    site.handler = (_, response, path) => {
+      if (path.includes('/browser/network-')) response.destroy();
+      return path.includes('/browser/network-');
+    };
+    expect(await warmup()).toMatchObject({
+      code: 'NETWORK_FAILED',
+      message: expect.stringMatching(/part of elfin.*try again/),
+    });
+
     site.handler = (_, response, path) => {
       if (!path.endsWith('weights.safetensors')) return false;
       response.writeHead(200, { 'content-length': 1_000_000 });
       response.write(new Uint8Array(300_000), () => response.destroy());
       return true;
     };
-    const lost = await page.evaluate(async () => {
-      const restorer = window.open();
-      window.restorer = restorer;
-      return restorer.warmup({ task: 'derain' }).catch(window.failure);
+    expect(await warmup()).toMatchObject({
+      code: 'NETWORK_FAILED',
+      message: expect.stringMatching(/weights.*broke off after \d+ of 1000000 bytes.*try again/),
     });
-    site.handler = undefined;
-    expect(lost).toMatchObject({ code: 'NETWORK_FAILED', message: expect.stringMatching(/broke off.*try again/) });
-    const again = await page.evaluate(() => window.restorer.warmup({ task: 'derain' }));
-    expect(again).toMatchObject({ provider: 'wasm' });
-  });
 
-  test('a network lost before a part of elfin’s own code is told, and the next try works', async () => {
-    await using page = await visit();
-    site.handler = (_, response, path) => {
-      if (!path.includes('/browser/network-')) return false;
-      response.destroy();
-      return true;
-    };
-    const lost = await page.evaluate(() => {
-      window.restorer = window.open();
-      return window.restorer.warmup({ task: 'derain' }).catch(window.failure);
-    });
     site.handler = undefined;
-    expect(lost).toMatchObject({ code: 'NETWORK_FAILED', message: expect.stringMatching(/part of elfin.*try again/) });
-    expect(await page.evaluate(() => window.restorer.warmup({ task: 'derain' }))).toMatchObject({ provider: 'wasm' });
-  });
-
-  test('full storage costs the cache, not the picture, and is told', async () => {
-    await using page = await visit();
-    const session = await page.context().newCDPSession(page);
-    await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(site.url).origin, quotaSize: 100_000 });
-    const told = await page.evaluate(async () => {
-      const reasons: string[] = [];
-      const models = window.elfin.fetchModels('/elfin/models', { onUncached: (reason) => reasons.push(reason) });
-      const backend = await window.open({ models }).warmup({ task: 'derain' });
-      return { reasons, backend };
-    });
-    expect(told).toMatchObject({ reasons: [expect.stringMatching(/storage.*full/)], backend: { provider: 'wasm' } });
+    expect(await warmup()).toMatchObject({ provider: 'wasm' });
+    // Told each time that they came to their end.
+    expect(new Set(await page.evaluate(() => window.uncached))).toEqual(
+      new Set(["the browser's storage for this site is full"]),
+    );
   });
 });
 

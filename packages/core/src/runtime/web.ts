@@ -1,5 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-common';
 import { ElfinError } from '../errors.ts';
+import type { Engine } from './engine.ts';
 import { type Candidate, createLocalRuntime, type LocalRuntime } from './local.ts';
 import { createOrtEngine, type Ort } from './ort.ts';
 import { nameThreads } from './ort-threads.ts';
@@ -55,11 +56,28 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
   let survey: ReturnType<typeof surveyWeb> | undefined;
   return createLocalRuntime({
     name: 'onnxruntime-web',
-    engine: createOrtEngine(load),
+    engine: takingTurns(createOrtEngine(load)),
     survey: () =>
       (survey ??= (async () =>
         surveyWeb(await load(), device, await findGpu(), configure(await load(), threads, assets)))()),
   });
+}
+
+/**
+ * The engine, with a pause after each run. wasm computes in the calling thread and gives its promises no turn of the event
+ * loop, so that a whole image would be one: messages to a worker, an abort among them, would only be read at its end.
+ */
+function takingTurns(engine: Engine): Engine {
+  return {
+    ...engine,
+    async run(handle, feeds, outputs) {
+      try {
+        return await engine.run(handle, feeds, outputs);
+      } finally {
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+    },
+  };
 }
 
 async function surveyWeb(
