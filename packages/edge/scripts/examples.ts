@@ -11,8 +11,9 @@ import { parseTransform } from '../src/url.ts';
 
 const SOURCE = 'https://origin.example/rain.jpg';
 const KEYS = [{ id: 'k1', secret: new Uint8Array(32).fill(1) }];
-/** Of the headers, what an example is about; what a computer or an encoder's version changes is left out. */
+/** Names of jobs, wherever an answer has one. */
 const JOB = /(?<=job="|\/jobs\/|"id": ")[\w-]{22}/g;
+/** Of the headers, what an example is about; what a computer or an encoder's version changes is left out. */
 const SHOWN = ['content-type', 'restore-status', 'elfin-info', 'elfin-error', 'cache-control', 'vary', 'location'];
 
 /** Signed examples under a key that everybody knows, and what an edge answers to each, so that whoever writes another one can check it. */

@@ -41,7 +41,7 @@ async function pool(count: number, { held = false } = {}) {
   return { workers, tiles, release, ladder: createLadder([createWorkerPlace({ endpoints, codec, models }), tiles]) };
 }
 
-/** A picture of smooth colours, so that its WebP is small and what comes back can be held against it. */
+/** A picture of smooth colours, without loss, so that what comes back can be held against it. */
 async function work(width: number, height: number): Promise<Work & { readonly image: PixelImage }> {
   const data = new Uint8Array(width * height * 3);
   for (let y = 0, at = 0; y < height; y++)
