@@ -11,8 +11,18 @@ from training import ops
 REDUCTION = 4  # of channel attention's bottleneck
 
 
+class DenseConv(nn.Conv2d):
+    """A dense 3×3 with zero padding, stride 1."""
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__(cin, cout, 3, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.convolve3(x, self.weight)
+
+
 def conv3(cin: int, cout: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
+    return DenseConv(cin, cout) if stride == 1 else nn.Conv2d(cin, cout, 3, stride, 1, bias=False)
 
 
 class PointConv(nn.Conv2d):

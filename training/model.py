@@ -101,9 +101,10 @@ class MDTA(nn.Module):
         self.qkv_dwconv = DepthwiseConv(3 * c)
         self.project_out = conv1(c, c)
 
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        qkv = self.qkv_dwconv(self.qkv(x))
-        return ops.channel_attention(qkv, self.temperature, self.project_out.weight, residual)
+    def plus(self, x: Tensor, norm: PixelNorm) -> Tensor:
+        """x + attention(norm(x))"""
+        body = norm.body
+        return ops.self_attention(x, body.weight, body.bias, self.qkv.weight, self.qkv_dwconv.weight, self.temperature, self.project_out.weight)
 
 
 class Attention(nn.Module):
@@ -134,12 +135,12 @@ class FeedForward(nn.Module):
         self.dwconv = DepthwiseConv(2 * hidden)
         self.project_out = conv1(hidden, c)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.project_in(x)
+    def plus(self, x: Tensor, norm: PixelNorm) -> Tensor:
+        """x + ffn(norm(x))"""
         if self.gate == "gelu":
-            return self.project_out(ops.depthwise_gelu_gate(y, self.dwconv.weight))
-        a, b = self.dwconv(y).chunk(2, 1)
-        return self.project_out(self.act1(a) * b)
+            return ops.feed_forward(x, norm.body.weight, norm.body.bias, self.project_in.weight, self.dwconv.weight, self.project_out.weight)
+        a, b = self.dwconv(self.project_in(norm(x))).chunk(2, 1)
+        return x + self.project_out(self.act1(a) * b)
 
 
 class RestormerBlock(nn.Module):
@@ -151,8 +152,7 @@ class RestormerBlock(nn.Module):
         self.ffn = FeedForward(c, cfg)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.attn(self.norm1(x), x)
-        return x + self.ffn(self.norm2(x))
+        return self.ffn.plus(self.attn.plus(x, self.norm1), self.norm2)
 
 
 class TransformerBlock(nn.Module):
@@ -167,7 +167,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, rain: Tensor, image: Tensor) -> Tensor:
         x = self.attn(self.norm_key(rain), self.norm_query(image), self.norm_value(image), image)
-        return x + self.ffn(self.norm2(x))
+        return self.ffn.plus(x, self.norm2)
 
 
 class MAM(nn.Module):

@@ -1,7 +1,7 @@
 """The network's primitive operations, each in the form that trains fastest.
 
-On a CPU with a C++ compiler the three that are not matrix products run in kernels.cpp; elsewhere (CUDA, no
-compiler) in PyTorch. Both are tested against each other.
+On a CPU with a C++ compiler they run in kernels/; elsewhere (CUDA, no compiler) in PyTorch. Both are tested against
+each other.
 """
 
 from __future__ import annotations
@@ -27,29 +27,38 @@ def kernels():
         return None
     from torch.utils.cpp_extension import load
 
-    build = Path(__file__).parent / "runs" / "build"
+    here = Path(__file__).parent
+    build = here / "runs" / "build"
     build.mkdir(parents=True, exist_ok=True)
-    return load("elfin_kernels", [str(Path(__file__).parent / "kernels.cpp")], build_directory=str(build),
-                extra_cflags=["-O3", "-march=native", "-ffast-math", "-fopenmp", "-std=c++20"])
+    return load("elfin_kernels", sorted(map(str, (here / "kernels").glob("*.cpp"))), build_directory=str(build),
+                extra_cflags=["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fopenmp", "-std=c++20"])
 
 
 def by_kernel(x: Tensor) -> bool:
     return x.device.type == "cpu" and kernels() is not None
 
 
+def in_whole_vectors(channels: int) -> bool:
+    """Whether the fused kernels take this width: whole registers of AVX-512."""
+    return channels % 16 == 0
+
+
+def autocast(x: Tensor) -> Tensor:
+    return x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x
+
+
 class _Depthwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, gate: bool) -> Tensor:
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x, weight = x.contiguous(), weight.contiguous()
         ctx.save_for_backward(x, weight)
-        ctx.has_bias, ctx.gate = bias is not None, gate
-        return kernels().depthwise(x, weight, bias, gate)
+        ctx.has_bias = bias is not None
+        return kernels().depthwise(x, weight, bias)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        x, weight = ctx.saved_tensors
-        dx, dw, db = kernels().depthwise_back(grad.contiguous(), x, weight, ctx.has_bias, ctx.gate)
-        return dx, dw, db if ctx.has_bias else None, None
+        dx, dw, db = kernels().depthwise_back(grad.contiguous(), *ctx.saved_tensors, ctx.has_bias)
+        return dx, dw, db if ctx.has_bias else None
 
 
 class _Pointwise(torch.autograd.Function):
@@ -66,12 +75,27 @@ class _Pointwise(torch.autograd.Function):
         return dx, dw, db if ctx.has_bias else None
 
 
+class _Conv3(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight.to(x.dtype), padding=1)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        x, weight = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        dx = torch.ops.aten.convolution_backward(grad, x, weight.to(x.dtype), None, (1, 1), (1, 1), (1, 1), False, (0, 0), 1,
+                                                 (ctx.needs_input_grad[0], False, False))[0]
+        return dx, kernels().conv3_weight(nhwc(grad), nhwc(x).contiguous())
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, qkv: Tensor, residual: Tensor, temperature: Tensor, project: Tensor) -> Tensor:
         qkv, project = qkv.contiguous(), project.contiguous()
-        out, saved = kernels().attention(qkv, residual.contiguous(), temperature, project)
-        ctx.save_for_backward(qkv, saved, temperature, project)
+        out, stats = kernels().attention(qkv, residual.contiguous(), temperature, project)
+        ctx.save_for_backward(qkv, stats, temperature, project)
         return out
 
     @staticmethod
@@ -79,6 +103,31 @@ class _Attention(torch.autograd.Function):
         grad = grad.contiguous()
         dqkv, dt, dp = kernels().attention_back(grad, *ctx.saved_tensors)
         return dqkv, grad, dt, dp
+
+
+class _SelfAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, *weights: Tensor) -> Tensor:
+        x, weights = x.contiguous(), [w.contiguous() for w in weights]
+        out, qkv, stats = kernels().self_attention(x, *weights)
+        ctx.save_for_backward(x, qkv, stats, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return tuple(kernels().self_attention_back(grad.contiguous(), *ctx.saved_tensors))
+
+
+class _FeedForward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, *weights: Tensor) -> Tensor:
+        x, weights = x.contiguous(), [w.contiguous() for w in weights]
+        ctx.save_for_backward(x, *weights)
+        return kernels().feed_forward(x, *weights)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return tuple(kernels().feed_forward_back(grad.contiguous(), *ctx.saved_tensors))
 
 
 def nhwc(x: Tensor) -> Tensor:
@@ -93,26 +142,39 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """1×1 convolution."""
     if by_kernel(x):
         n, c, h, w = x.shape
-        if torch.is_autocast_enabled("cpu"):
-            x = x.to(torch.get_autocast_dtype("cpu"))
-        y = _Pointwise.apply(nhwc(x).reshape(n * h * w, c), weight, bias)
+        y = _Pointwise.apply(nhwc(autocast(x)).reshape(n * h * w, c), weight, bias)
         return nchw(y.view(n, h, w, weight.shape[0]))
     return F.conv2d(x, weight, bias)
+
+
+def convolve3(x: Tensor, weight: Tensor) -> Tensor:
+    """Dense 3×3, zero padding."""
+    if by_kernel(x) and in_whole_vectors(x.shape[1]):
+        return _Conv3.apply(autocast(x).contiguous(memory_format=torch.channels_last), weight)
+    return F.conv2d(x, weight, padding=1)
 
 
 def depthwise3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Depthwise 3×3, zero padding."""
     if by_kernel(x):
-        return nchw(_Depthwise.apply(nhwc(x), weight, bias, False))
+        return nchw(_Depthwise.apply(nhwc(x), weight, bias))
     return F.conv2d(x, weight, bias, padding=1, groups=x.shape[1])
 
 
-def depthwise_gelu_gate(x: Tensor, weight: Tensor) -> Tensor:
-    """gelu(a)·b of the two channel halves of a depthwise 3×3: one pass, nothing kept between."""
-    if by_kernel(x):
-        return nchw(_Depthwise.apply(nhwc(x), weight, None, True))
-    a, b = F.conv2d(x, weight, padding=1, groups=x.shape[1]).chunk(2, 1)
-    return F.gelu(a) * b
+def self_attention(x: Tensor, gamma: Tensor, beta: Tensor, qkv: Tensor, depth: Tensor, temperature: Tensor, project: Tensor) -> Tensor:
+    """x + project · attention(depthwise3(qkv · norm(x))) of a transformer block: one pass to qkv, one from it."""
+    if by_kernel(x) and in_whole_vectors(x.shape[1]):
+        return nchw(_SelfAttention.apply(nhwc(autocast(x)), gamma, beta, qkv, depth, temperature.flatten(), project.flatten(1)))
+    y = depthwise3(pointwise(pixel_norm(x, gamma, beta), qkv, None), depth, None)
+    return channel_attention(y, temperature, project, x)
+
+
+def feed_forward(x: Tensor, gamma: Tensor, beta: Tensor, enter: Tensor, depth: Tensor, leave: Tensor) -> Tensor:
+    """x + leave · (gelu(a)·b), [a b] = depthwise3(enter · norm(x)): one pass, nothing kept between."""
+    if by_kernel(x) and in_whole_vectors(x.shape[1]):
+        return nchw(_FeedForward.apply(nhwc(autocast(x)), gamma, beta, enter, depth, leave))
+    a, b = depthwise3(pointwise(pixel_norm(x, gamma, beta), enter, None), depth, None).chunk(2, 1)
+    return x + pointwise(F.gelu(a) * b, leave, None)
 
 
 def pixel_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -129,11 +191,10 @@ def channel_attention(qkv: Tensor, temperature: Tensor, project: Tensor, residua
     """
     n, c, h, w = residual.shape
     heads = temperature.shape[0]
+    if by_kernel(qkv) and in_whole_vectors(c):
+        return nchw(_Attention.apply(nhwc(qkv), nhwc(residual).to(qkv.dtype), temperature.flatten(), project.flatten(1)))
     x = nhwc(qkv).reshape(n, h * w, 3 * c)
     r = nhwc(residual).reshape(n, h * w, c).to(x.dtype)
-    if by_kernel(x) and c in (16, 32, 48) and h * w % 64 == 0:
-        y = _Attention.apply(x, r, temperature.flatten(), project.flatten(1))
-        return nchw(y.view(n, h, w, c))
     with torch.autocast(x.device.type, enabled=False):
         qk, v = x.split((2 * c, c), 2)
         qk = qk.float()

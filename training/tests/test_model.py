@@ -53,33 +53,41 @@ def gradients(preset: str, dtype: torch.dtype | None, size=(48, 80)):
 
 
 @pytest.mark.parametrize("preset", ["elf", "elf-lw", "elf-prelu"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(None, 1e-3), (torch.bfloat16, 0.15)])
-def test_kernels_give_pytorchs_gradients(preset, dtype, tolerance, monkeypatch):
+def test_kernels_give_pytorchs_gradients(preset, monkeypatch):
+    """In float32 to rounding; in bfloat16 they may not stray further from float32 than PyTorch does."""
     if ops.kernels() is None:
         pytest.fail("the kernels did not build: install a C++ compiler and ninja to run this suite")
-    ours = gradients(preset, dtype)
+    ours, ours_half = gradients(preset, None), gradients(preset, torch.bfloat16)
     monkeypatch.setattr(ops, "by_kernel", lambda x: False)
-    theirs = gradients(preset, dtype)
-    largest = max(float(g.norm()) for g in theirs.values())
-    for name, reference in theirs.items():  # norms far below the largest are rounding, not gradient
-        assert float((ours[name] - reference).norm()) <= tolerance * float(reference.norm()) + 1e-4 * largest, name
+    exact, theirs_half = gradients(preset, None), gradients(preset, torch.bfloat16)
+    largest = max(float(g.norm()) for g in exact.values())
+    for name, reference in exact.items():  # norms far below the largest are rounding, not gradient
+        norm = float(reference.norm())
+        assert float((ours[name] - reference).norm()) <= 1e-3 * norm + 1e-4 * largest, name
+        allowed = 1.3 * float((theirs_half[name] - reference).norm()) + 0.02 * norm + 1e-3 * largest
+        assert float((ours_half[name] - reference).norm()) <= allowed, name
 
 
-def test_band_seams_do_not_show(monkeypatch):
-    """Kernels work in bands of 32 rows: 80 rows make two whole bands and a part."""
-    x = torch.randn(1, 20, 80, 24, generator=torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last)
-    w = torch.randn(20, 1, 3, 3, generator=torch.Generator().manual_seed(2))
-    results = []
-    for kernel in (True, False):
-        monkeypatch.setattr(ops, "by_kernel", lambda x, kernel=kernel: kernel)
-        a, b = x.clone().requires_grad_(), w.clone().requires_grad_()
-        y = ops.depthwise_gelu_gate(a, b)
-        (y * torch.linspace(0, 1, y.numel()).view_as(y)).sum().backward()
-        results.append((y.detach(), a.grad, b.grad))
-    for ours, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-3)
-
-
-def test_odd_sides_are_refused():
-    with pytest.raises(ValueError, match="multiples of 16, got 40×32"):
-        create_elf("elf-lw", 16)(torch.zeros(1, 3, 32, 40))
+@pytest.mark.parametrize("threads", [1, 3])
+def test_band_seams_do_not_show(threads, monkeypatch):
+    """Kernels give each thread a band of an image's rows: three threads make bands of 14, 14 and 12."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(1, 16, 40, 23, generator=generator).to(memory_format=torch.channels_last)
+        shapes = [(16,), (16,), (84, 16, 1, 1), (84, 1, 3, 3), (16, 42, 1, 1), (48, 16, 1, 1), (48, 1, 3, 3), (2, 1, 1), (16, 16, 1, 1), (12, 16, 3, 3)]
+        weights = [torch.randn(*s, generator=generator) / max(s[0], 1) ** 0.5 for s in shapes]
+        results = []
+        for kernel in (True, False):
+            monkeypatch.setattr(ops, "by_kernel", lambda x, kernel=kernel: kernel)
+            leaves = [t.clone().requires_grad_() for t in (x, *weights)]
+            a, gamma, beta, enter, depth, leave, qkv, depth2, temperature, project, dense = leaves
+            y = ops.feed_forward(a, gamma, beta, enter, depth, leave)
+            y = ops.convolve3(ops.self_attention(y, gamma, beta, qkv, depth2, temperature, project), dense)
+            (y * torch.linspace(0, 1, y.numel()).view_as(y)).sum().backward()
+            results.append([y.detach(), *(t.grad for t in leaves)])
+        for ours, theirs in zip(*results, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+    finally:
+        torch.set_num_threads(before)

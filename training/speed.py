@@ -1,0 +1,56 @@
+"""Seconds of one training step on this machine, the figure that training/README.md states.
+
+    python -m training.speed --preset elf-lw --threads 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import torch
+
+from training.losses import restoration_loss
+from training.model import PRESETS, create_elf
+from training.muon import Muon, is_matrix
+from training.train import keep_memory
+
+
+def main(argv: list[str] | None = None) -> int:
+    p = argparse.ArgumentParser(prog="python -m training.speed", description=__doc__.splitlines()[0])
+    p.add_argument("--preset", choices=sorted(PRESETS), default="elf-lw")
+    p.add_argument("--threads", type=int, default=0, help="0: torch's choice")
+    p.add_argument("--pictures", type=int, default=4)
+    p.add_argument("--side", type=int, default=128)
+    p.add_argument("--steps", type=int, default=9)
+    p.add_argument("--half", action="store_true", help="bfloat16 autocast")
+    p.add_argument("--default-memory", action="store_true", help="leave the C library's memory settings as they are")
+    args = p.parse_args(argv)
+    if not args.default_memory:
+        keep_memory()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    model = create_elf(args.preset)
+    params = list(model.parameters())
+    muon = Muon([q for q in params if is_matrix(q)])
+    adam = torch.optim.AdamW([q for q in params if not is_matrix(q)], 1e-5, fused=True)
+    x = torch.rand(args.pictures, 3, args.side, args.side).contiguous(memory_format=torch.channels_last)
+    times = []
+    for _ in range(args.steps + 2):
+        begin = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+            output, background = model(x)
+        restoration_loss(output, background, x, 0.4, False).backward()
+        muon.step(1e-5)
+        adam.step()
+        adam.zero_grad()
+        times.append(time.perf_counter() - begin)
+    times = sorted(times[2:])  # the first two also allocate
+    print(f"{args.preset}, {args.pictures} × {args.side}², {torch.get_num_threads()} threads: least {times[0]:.3f} s a step, "
+          f"median {times[len(times) // 2]:.3f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
