@@ -129,7 +129,7 @@ None of these photos was trained on, and the sets' random material is not the tr
 
 ## Recipe
 
-Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"AdamW at a constant 1e-3" if meta.get("rate") else "AdamW at a constant 1e-3, then a linear decay"}.{meta["origin"]} {synthesis}
+Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"Muon and AdamW at a constant 1e-3" if meta.get("rate") else "Muon and AdamW at a constant 1e-3, then a linear decay"}.{meta["origin"]} {synthesis}
 The largest of the last crops had {meta["crop"]} pixels: `local` tiling takes its tile from that. `training/README.md` has the command.
 
 ## Data
@@ -178,6 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--count", type=int, help="score only so many pictures a set")
     p.add_argument("--side", type=int, help="score only the middle side×side of each, which takes minutes less")
     p.add_argument("--seeded", action=argparse.BooleanOptionalAction, default=True, help="began from the first derain checkpoint")
+    p.add_argument("--grown-from", help="the model that its first weights were grown from, and its step, for the card")
     p.add_argument("--threads", type=int, default=0)
     args = p.parse_args(argv)
     if args.threads:
@@ -200,7 +201,9 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     full = create_elf(preset).eval()
     check_fit(full.state_dict(), weights, args.weights, preset)
     full.load_state_dict(weights)
-    meta["origin"] = " It began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)." if args.seeded else ""
+    origins = ([f"was grown from {args.grown_from}, wider and twice as deep"] if args.grown_from else []) + (
+        ["began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)"] if args.seeded else [])
+    meta["origin"] = f" It {'; that '.join(origins)}." if origins else ""
     half = {k: v.half() for k, v in weights.items()}
     if not all(torch.isfinite(v).all() for v in half.values()):
         raise StateError(f"'{args.weights}' holds values that float16 cannot")

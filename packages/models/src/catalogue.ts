@@ -27,6 +27,10 @@ export const CATALOGUE: Readonly<Partial<Record<FolderName, ModelFiles>>> = {
     manifest: new URL('../derain-lw/manifest.json', import.meta.url),
     weights: new URL('../derain-lw/weights.safetensors', import.meta.url),
   },
+  'derain-full': {
+    manifest: new URL('../derain-full/manifest.json', import.meta.url),
+    weights: new URL('../derain-full/weights.safetensors', import.meta.url),
+  },
   'lowlight-lw': {
     manifest: new URL('../lowlight-lw/manifest.json', import.meta.url),
     weights: new URL('../lowlight-lw/weights.safetensors', import.meta.url),
