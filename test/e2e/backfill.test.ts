@@ -71,8 +71,9 @@ describe('elfin backfill', () => {
       { env: { ...process.env, ...env }, stdio: 'ignore' },
     );
     const gone = once(child, 'exit');
-    for (let waited = 0; (await readFile(cursor).catch(() => undefined)) === undefined && waited < 60_000; waited += 5)
-      await sleep(5);
+    // A cursor is written before the first photo in order is done, too; then it stands nowhere yet.
+    const stands = async () => (await readFile(cursor, 'utf8').catch(() => '')).includes('"after"');
+    for (let waited = 0; !(await stands()) && waited < 60_000; waited += 5) await sleep(5);
     child.kill('SIGKILL');
     await gone;
     const state = JSON.parse(await readFile(cursor, 'utf8'));

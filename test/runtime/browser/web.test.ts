@@ -305,7 +305,8 @@ describe('weights', () => {
     site.handler = (_, response, path) => {
       if (!path.endsWith('weights.safetensors')) return false;
       response.writeHead(200, { 'content-length': 1_000_000 });
-      response.write(new Uint8Array(300_000), () => response.destroy());
+      // What the page has not taken in when the connection is reset, it never sees.
+      response.write(new Uint8Array(300_000), () => setTimeout(() => response.destroy(), 500));
       return true;
     };
     expect(await warmup()).toMatchObject({
