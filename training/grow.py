@@ -20,12 +20,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from training.model import create_elf
+from training.model import PRESETS, create_elf
 from training.state import StateError, check_fit, load_weights
 
 BODY = re.compile(r"(.*orsnet\.orb\.modules_body\.)(\d+)\.(.*)")
-INSIDE_OUT = re.compile(r"(attn\.qkv(_dwconv)?|ffn\.(project_in|dwconv)|conv_du\.0)\.weight$")
-INSIDE_IN = re.compile(r"(former.*|modules_body.*)(attn|ffn)\.project_out\.weight$|conv_du\.2\.weight$")
+WIDER_OUT = re.compile(r"(attn\.qkv|ffn\.project_in|conv_du\.0)\.weight$")
+WIDER_IN = re.compile(r"((attn|ffn)\.project_out|conv_du\.2)\.weight$")
 
 
 def places(old: int, new: int, groups: int) -> Tensor:
@@ -65,35 +65,31 @@ def widen(name: str, fresh: Tensor, old: Tensor, channels: int, heads: int) -> T
     out = fresh.clone()
     rows = places(old.shape[0], fresh.shape[0], groups_of(name, 0, old.shape[0], channels, heads))
     cols = places(old.shape[1], fresh.shape[1], groups_of(name, 1, old.shape[1], channels, heads))
-    added = torch.ones(fresh.shape[0], dtype=torch.bool)
-    added[rows] = False
     depthwise = old.shape[1] == 1
-    if not (INSIDE_OUT.search(name) or depthwise):
-        out[added] = 0
-    if INSIDE_IN.search(name):
+    if WIDER_IN.search(name):
         out[:] = 0
-    block = out[rows]
-    block[:, cols] = old
-    out[rows] = block
+    elif not (WIDER_OUT.search(name) or depthwise):
+        added = torch.ones(fresh.shape[0], dtype=torch.bool)
+        added[rows] = False
+        out[added] = 0
+    out[rows[:, None], cols] = old
     return out
 
 
 def grow(small: dict[str, Tensor], seed: int = 1) -> dict[str, Tensor]:
     """Weights of `elf` that begin where those of `elf-lw` are."""
     torch.manual_seed(seed)
-    model = create_elf("elf")
-    lw = create_elf("elf-lw")
     out = {}
-    for name, fresh in model.state_dict().items():
+    for name, fresh in create_elf("elf").state_dict().items():
         source, heads = name, 1
         if match := BODY.match(name):
-            heads, layer = model.cfg.orb_heads, int(match[2])
+            heads, layer = PRESETS["elf"].orb_heads, int(match[2])
             if layer % 2:  # new: adds nothing at first
                 out[name] = torch.zeros_like(fresh) if "project_out" in name else fresh.clone()
                 continue
             source = f"{match[1]}{layer // 2}.{match[3]}"
         old = small.get(source)
-        out[name] = fresh.clone() if old is None else widen(name, fresh, old, lw.cfg.channels, heads)
+        out[name] = fresh.clone() if old is None else widen(name, fresh, old, PRESETS["elf-lw"].channels, heads)
     return out
 
 

@@ -54,3 +54,9 @@ class Muon:
             for p, u in zip(params, orthogonalise(torch.stack(updates)), strict=True):
                 p.add_(u.view(p.shape), alpha=scale)
                 p.grad = None
+
+
+def optimisers(params: list[Tensor], rate: float) -> tuple[Muon, torch.optim.AdamW]:
+    """Muon for the matrices among `params`, AdamW for the rest."""
+    rest = [p for p in params if not is_matrix(p)]
+    return Muon([p for p in params if is_matrix(p)]), torch.optim.AdamW(rest, rate, (0.9, 0.99), weight_decay=0, fused=True)

@@ -12,9 +12,11 @@ import time
 import torch
 
 from training.losses import restoration_loss
+from training.memory import keep_memory
 from training.model import PRESETS, create_elf
-from training.muon import Muon, is_matrix
-from training.train import keep_memory
+from training.muon import optimisers
+
+RATE = 1e-5
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,9 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     model = create_elf(args.preset)
-    params = list(model.parameters())
-    muon = Muon([q for q in params if is_matrix(q)])
-    adam = torch.optim.AdamW([q for q in params if not is_matrix(q)], 1e-5, fused=True)
+    muon, adam = optimisers(list(model.parameters()), RATE)
     x = torch.rand(args.pictures, 3, args.side, args.side).contiguous(memory_format=torch.channels_last)
     times = []
     for _ in range(args.steps + 2):
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
             output, background = model(x)
         restoration_loss(output, background, x, 0.4, False).backward()
-        muon.step(1e-5)
+        muon.step(RATE)
         adam.step()
         adam.zero_grad()
         times.append(time.perf_counter() - begin)

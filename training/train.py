@@ -9,7 +9,6 @@ EMA weights. The next sitting resumes from where the branch left off, not from t
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import json
 import os
@@ -35,16 +34,16 @@ except ImportError:  # Windows
 
 from training.data import DataError, prefetch
 from training.losses import restoration_loss
+from training.memory import keep_memory
 from training.metrics import score
 from training.model import PRESETS, create_elf
-from training.muon import Muon, is_matrix
+from training.muon import optimisers
 from training.state import StateError, check_fit, load_state, load_weights, recover, save_state
 from training.tasks import SETS, TASKS, validation_set
 
 RATE, FINAL_RATE, WARMUP = 1e-3, 1e-6, 500
 EMA_DECAY, CLIP = 0.999, 1.0
 LAST_CROPS = {256: (1, 256, 2), 192: (2, 192, 1), 128: (4, 128, 1)}  # side: pictures, side, accumulated batches
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # glibc's <malloc.h>
 COARSE_FULL_UNTIL = 8000  # steps; a trained coarse branch needs the weight of its loss no longer
 
 
@@ -77,16 +76,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--validate-count", type=int, default=12, help="pictures a set while training")
     p.add_argument("--channels", type=int, help=argparse.SUPPRESS)  # narrows the network for tests
     return p.parse_args(argv)
-
-
-def keep_memory() -> None:
-    """Tell glibc to keep freed memory: by itself it maps and unmaps every tensor anew, and a third of a step was page faults."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 << 20)):
-        mallopt(option, value)
 
 
 def hold(folder: Path):
@@ -129,14 +118,9 @@ class Run:
         """bfloat16 where the hardware multiplies it; elsewhere it is emulated, at seven times float32's time."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
-    def optimisers(self) -> tuple[Muon, torch.optim.AdamW]:
-        """Muon for matrices, AdamW for the rest."""
-        rest = [p for p in self.params if not is_matrix(p)]
-        return Muon([p for p in self.params if is_matrix(p)]), torch.optim.AdamW(rest, RATE, (0.9, 0.99), weight_decay=0, fused=True)
-
     def restore(self) -> None:
         """From the run's own state, else --resume, else --init, else fresh."""
-        self.muon, self.adam = self.optimisers()
+        self.muon, self.adam = optimisers(self.params, RATE)
         for name in ("state", "branch"):
             recover(self.folder / name)
         source = self.folder / "state"

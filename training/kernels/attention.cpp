@@ -25,30 +25,26 @@ template <typename T> void apply(const Tensor& qkv, const Tensor& residual, cons
   std::vector<Packed> mix;
   for (int64_t i = 0; i < residual.size(0); ++i)
     mix.push_back(Heads(stats.data_ptr<float>() + i * Heads::stats(c), temperature, project).mix());
-  const T* in = qkv.data_ptr<T>();
-  const T* add = residual.data_ptr<T>();
   T* to = out.data_ptr<T>();
   Bands(residual.size(0), h).run([&](int64_t, int64_t i, int64_t y0, int64_t y1) {
-    std::vector<float> wide(w * 3 * c), scratch(w * c), row(w * c);
-    for (int64_t at = (i * h + y0) * w; at < (i * h + y1) * w; at += w) {
-      const float* v = floats(in + at * 3 * c, w * 3 * c, wide.data()) + 2 * c;
-      product(row.data(), c, v, 3 * c, mix[i], w);
-      add_to(row.data(), floats(add + at * c, w * c, scratch.data()), w * c);
-      narrow(to + at * c, row.data(), w * c);
+    Source<T> qkv_row(qkv, i), residual_row(residual, i);
+    std::vector<float> row(w * c);
+    for (int64_t y = y0; y < y1; ++y) {
+      product(row.data(), c, qkv_row(y) + 2 * c, 3 * c, mix[i], w);
+      add_to(row.data(), residual_row(y), w * c);
+      narrow(to + (i * h + y) * w * c, row.data(), w * c);
     }
   });
 }
 
 // qkv alone → stats per image
-template <typename T> Tensor measure(const Tensor& qkv, int64_t h, int64_t w, int64_t c, const Tensor& like) {
-  const int64_t n = qkv.size(0), size = Heads::stats(c);
-  const Bands bands(n, h);
+template <typename T> Tensor measure(const Tensor& qkv, const Tensor& like) {
+  const int64_t n = qkv.size(0), w = qkv.size(2), c = qkv.size(3) / 3, size = Heads::stats(c);
+  const Bands bands(n, qkv.size(1));
   std::vector<float> sums(bands.count() * size, 0.f);
-  const T* in = qkv.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {
-    std::vector<float> wide(w * 3 * c);
-    for (int64_t at = (i * h + y0) * w; at < (i * h + y1) * w; at += w)
-      add_stats(sums.data() + t * size, floats(in + at * 3 * c, w * 3 * c, wide.data()), w, c);
+    Source<T> qkv_row(qkv, i);
+    for (int64_t y = y0; y < y1; ++y) add_stats(sums.data() + t * size, qkv_row(y), w, c);
   });
   return per_image(sums, n, size, like);
 }
@@ -59,14 +55,9 @@ template <typename T> std::vector<HeadsBack> small_back(const Tensor& grad, cons
   const int64_t n = grad.size(0), h = grad.size(1), w = grad.size(2), c = grad.size(3);
   const Bands bands(n, h);
   std::vector<float> sums(bands.count() * c * c, 0.f);
-  const T* in = qkv.data_ptr<T>();
-  const T* g = grad.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {  // dM = sum of vᵀ dy
-    std::vector<float> wide(w * 3 * c), scratch(w * c);
-    for (int64_t at = (i * h + y0) * w; at < (i * h + y1) * w; at += w) {
-      const float* v = floats(in + at * 3 * c, w * 3 * c, wide.data()) + 2 * c;
-      outer(sums.data() + t * c * c, v, 3 * c, c, floats(g + at * c, w * c, scratch.data()), c, c, w);
-    }
+    Source<T> qkv_row(qkv, i), grad_row(grad, i);
+    for (int64_t y = y0; y < y1; ++y) outer(sums.data() + t * c * c, qkv_row(y) + 2 * c, 3 * c, c, grad_row(y), c, c, w);
   });
   const Tensor dm = per_image(sums, n, c * c, stats);
   std::vector<HeadsBack> back;
@@ -78,14 +69,13 @@ template <typename T> std::vector<HeadsBack> small_back(const Tensor& grad, cons
 
 template <typename T> void backward(const Tensor& grad, const Tensor& qkv, const std::vector<HeadsBack>& small, Tensor& dqkv) {
   const int64_t h = grad.size(1), w = grad.size(2), c = grad.size(3);
-  const T* in = qkv.data_ptr<T>();
-  const T* g = grad.data_ptr<T>();
   T* to = dqkv.data_ptr<T>();
   Bands(grad.size(0), h).run([&](int64_t, int64_t i, int64_t y0, int64_t y1) {
-    std::vector<float> wide(w * 3 * c), scratch(w * c), d(w * 3 * c);
-    for (int64_t at = (i * h + y0) * w; at < (i * h + y1) * w; at += w) {
-      small[i].rows(d.data(), floats(in + at * 3 * c, w * 3 * c, wide.data()), floats(g + at * c, w * c, scratch.data()), w, c);
-      narrow(to + at * 3 * c, d.data(), w * 3 * c);
+    Source<T> qkv_row(qkv, i), grad_row(grad, i);
+    std::vector<float> d(w * 3 * c);
+    for (int64_t y = y0; y < y1; ++y) {
+      small[i].rows(d.data(), qkv_row(y), grad_row(y), w, c);
+      narrow(to + (i * h + y) * w * 3 * c, d.data(), w * 3 * c);
     }
   });
 }
@@ -96,15 +86,13 @@ template <typename T> Tensor enter(const Tensor& x, const Entry& entry, const Te
   const Bands bands(x.size(0), h);
   const auto k = spread_weight(depth, entry.l);
   std::vector<float> sums(bands.count() * size, 0.f);
-  const T* in = x.data_ptr<T>();
   T* to = qkv.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {
     Ring u(3, w, 3 * c);
-    std::vector<float> row(w * 3 * c), hat(w * c), inverse(w), scratch(w * c);
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) u.clear(y);
-      else entry.row(u.inner(y), floats(in + (i * h + y) * w * c, w * c, scratch.data()), hat.data(), inverse.data(), w);
-    };
+    Source<T> x_row(x, i);
+    Entry::Scratch scratch(w, c);
+    std::vector<float> row(w * 3 * c);
+    auto fetch = [&](int64_t y) { u.fetch(y, h, [&](float* to) { entry.row(to, x_row(y), scratch, w); }); };
     fetch(y0 - 1);
     fetch(y0);
     for (int64_t y = y0; y < y1; ++y) {
@@ -124,24 +112,15 @@ template <typename T> void enter_back(const Tensor& grad, const Tensor& x, const
   const auto k = spread_weight(depth, entry.l);
   const int64_t at_depth = entry.sums(), size = at_depth + 9 * wide;
   std::vector<float> sums(bands.count() * size, 0.f);
-  const T* in = x.data_ptr<T>();
-  const T* g = grad.data_ptr<T>();
-  const T* mid = qkv.data_ptr<T>();
   T* to = dx.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {
     Ring u(3, w, wide), d(3, w, wide);
-    std::vector<float> du(w * wide), hat(w * c), inverse(w), dhat(w * c), back(w * c), x_scratch(w * c), g_scratch(w * c), q_scratch(w * wide);
+    Source<T> x_row(x, i), grad_row(grad, i), qkv_row(qkv, i);
+    Entry::Scratch scratch(w, c);
+    std::vector<float> du(w * wide), back(w * c);
     float* sum = sums.data() + t * size;
-    auto row = [&](int64_t y) { return floats(in + (i * h + y) * w * c, w * c, x_scratch.data()); };
-    auto grad_row = [&](int64_t y) { return floats(g + (i * h + y) * w * c, w * c, g_scratch.data()); };
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) u.clear(y);
-      else entry.row(u.inner(y), row(y), hat.data(), inverse.data(), w);
-    };
-    auto derive = [&](int64_t y) {
-      if (y < 0 || y >= h) return d.clear(y);
-      small[i].rows(d.inner(y), floats(mid + (i * h + y) * w * wide, w * wide, q_scratch.data()), grad_row(y), w, c);
-    };
+    auto fetch = [&](int64_t y) { u.fetch(y, h, [&](float* to) { entry.row(to, x_row(y), scratch, w); }); };
+    auto derive = [&](int64_t y) { d.fetch(y, h, [&](float* to) { small[i].rows(to, qkv_row(y), grad_row(y), w, c); }); };
     for (int64_t y : {y0 - 1, y0}) {
       fetch(y);
       derive(y);
@@ -151,7 +130,7 @@ template <typename T> void enter_back(const Tensor& grad, const Tensor& x, const
       derive(y + 1);
       accumulate_weight(sum + at_depth, d.inner(y), u.row(y - 1), u.row(y), u.row(y + 1), w, wide);
       convolve_row<true>(du.data(), d.row(y - 1), d.row(y), d.row(y + 1), k.data(), nullptr, w, wide);
-      entry.row_back(back.data(), sum, grad_row(y), du.data(), row(y), hat.data(), inverse.data(), dhat.data(), w);
+      entry.row_back(back.data(), sum, grad_row(y), du.data(), x_row(y), scratch, w);
       narrow(to + (i * h + y) * w * c, back.data(), w * c);
     }
   });
@@ -169,7 +148,7 @@ Tensors attention(const Tensor& qkv, const Tensor& residual, const Tensor& tempe
   check(residual, project);
   TORCH_CHECK(qkv.is_contiguous() && residual.scalar_type() == qkv.scalar_type(), "qkv contiguous and of the residual's type expected");
   Tensor out = at::empty_like(residual), stats;
-  DISPATCH(qkv, stats = measure<T>(qkv, residual.size(1), residual.size(2), residual.size(3), temperature);
+  DISPATCH(qkv, stats = measure<T>(qkv, temperature);
            apply<T>(qkv, residual, stats, temperature, project, out));
   return {out, stats};
 }

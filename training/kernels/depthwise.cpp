@@ -17,10 +17,7 @@ template <typename T> void forward(const Tensor& x, const Tensor& weight, const 
   Bands(x.size(0), h).run([&](int64_t, int64_t i, int64_t y0, int64_t y1) {
     Ring ring(3, w, l.wide());
     std::vector<float> row(w * l.wide());
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) ring.clear(y);
-      else read_row(ring.inner(y), in + (i * h + y) * w * l.tight(), w, l);
-    };
+    auto fetch = [&](int64_t y) { ring.fetch(y, h, [&](float* row) { read_row(row, in + (i * h + y) * w * l.tight(), w, l); }); };
     fetch(y0 - 1);
     fetch(y0);
     for (int64_t y = y0; y < y1; ++y) {
@@ -46,8 +43,7 @@ template <typename T> void backward(const Tensor& grad, const Tensor& x, const T
     std::vector<float> row(w * c);
     float* sum = sums.data() + t * 10 * c;
     auto fetch = [&](Ring& to, const T* from, int64_t y) {
-      if (y < 0 || y >= h) to.clear(y);
-      else read_row(to.inner(y), from + (i * h + y) * w * l.tight(), w, l);
+      to.fetch(y, h, [&](float* row) { read_row(row, from + (i * h + y) * w * l.tight(), w, l); });
     };
     for (int64_t y : {y0 - 1, y0}) {
       fetch(ring, in, y);

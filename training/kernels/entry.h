@@ -62,19 +62,25 @@ struct Entry {
   const float* find(int64_t j) const { return j % l.pad < l.each ? weight + (j / l.pad * l.each + j % l.pad) * c : nullptr; }
   float scaled(int64_t j, int64_t i) const { return find(j) ? find(j)[i] * gamma[i] : 0.f; }
 
+  // what one band's rows need on the way: x̂ and d(loss)/dx̂ [w][c], 1/σ [w]
+  struct Scratch {
+    std::vector<float> hat, dhat, inverse;
+    Scratch(int64_t w, int64_t c) : hat(w * c), dhat(w * c), inverse(w) {}
+  };
+
   int64_t sums() const { return l.wide() * (c + 1); }  // floats of one band's du ⊗ x̂, then of its du
-  // one row: u [w][wide] from x; x̂ and 1/σ stay in the caller's buffers
-  void row(float* u, const float* x, float* hat, float* inverse, int64_t w) const {
-    normalise(hat, inverse, x, w, c);
-    product(u, l.wide(), hat, c, forth, w, start.data());
+  // one row: u [w][wide] from x
+  void row(float* u, const float* x, Scratch& s, int64_t w) const {
+    normalise(s.hat.data(), s.inverse.data(), x, w, c);
+    product(u, l.wide(), s.hat.data(), c, forth, w, start.data());
   }
-  // one row back: dx = dy + …, with the sums of the weights' gradients; `dhat` is scratch [w][c]
-  void row_back(float* dx, float* sum, const float* dy, const float* du, const float* x, float* hat, float* inverse, float* dhat, int64_t w) const {
-    normalise(hat, inverse, x, w, c);
-    outer(sum, du, l.wide(), l.wide(), hat, c, c, w);
+  // one row back: dx = dy + …, with the sums of the weights' gradients
+  void row_back(float* dx, float* sum, const float* dy, const float* du, const float* x, Scratch& s, int64_t w) const {
+    normalise(s.hat.data(), s.inverse.data(), x, w, c);
+    outer(sum, du, l.wide(), l.wide(), s.hat.data(), c, c, w);
     add_rows(sum + l.wide() * c, du, w, l.wide());
-    product(dhat, c, du, l.wide(), back, w);
-    normalise_back(dx, dy, dhat, hat, inverse, w, c);
+    product(s.dhat.data(), c, du, l.wide(), back, w);
+    normalise_back(dx, dy, s.dhat.data(), s.hat.data(), s.inverse.data(), w, c);
   }
   // one band's sums into dgamma, dbeta, dweight
   void gather(const float* sum, Tensor& dgamma, Tensor& dbeta, Tensor& dweight) const {

@@ -35,16 +35,13 @@ template <typename T> void forward(const Tensor& x, const Entry& entry, const Te
   const auto k = spread_weight(depth, l);
   const float* wt = weight.data_ptr<float>();
   const Packed leave(l.each, c, [&](int64_t i, int64_t j) { return wt[j * l.each + i]; });
-  const T* in = x.data_ptr<T>();
   T* to = out.data_ptr<T>();
   Bands(x.size(0), h).run([&](int64_t, int64_t i, int64_t y0, int64_t y1) {
     Ring u(3, w, l.wide());
-    std::vector<float> z(w * l.wide()), g(w * l.pad), hat(w * c), inverse(w), scratch(w * c), y_row(w * c);
-    auto row = [&](int64_t y) { return floats(in + (i * h + y) * w * c, w * c, scratch.data()); };
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) u.clear(y);
-      else entry.row(u.inner(y), row(y), hat.data(), inverse.data(), w);
-    };
+    Source<T> row(x, i);
+    Entry::Scratch scratch(w, c);
+    std::vector<float> z(w * l.wide()), g(w * l.pad), y_row(w * c);
+    auto fetch = [&](int64_t y) { u.fetch(y, h, [&](float* to) { entry.row(to, row(y), scratch, w); }); };
     fetch(y0 - 1);
     fetch(y0);
     for (int64_t y = y0; y < y1; ++y) {
@@ -68,29 +65,24 @@ template <typename T> void backward(const Tensor& grad, const Tensor& x, const E
   const Packed enter(c, l.pad, [&](int64_t i, int64_t j) { return j < l.each ? wt[i * l.each + j] : 0.f; });
   const int64_t at_depth = entry.sums(), at_leave = at_depth + 9 * l.wide(), size = at_leave + l.pad * c;
   std::vector<float> sums(bands.count() * size, 0.f);
-  const T* in = x.data_ptr<T>();
-  const T* from = grad.data_ptr<T>();
   T* to = dx.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {
     Ring u(3, w, l.wide()), dz(3, w, l.wide());
-    std::vector<float> du(w * l.wide()), g(w * l.pad), dg(w * l.pad), hat(w * c), inverse(w), dhat(w * c), scratch(w * c), scratch2(w * c), back(w * c);
+    Source<T> row(x, i), grad_row(grad, i);
+    Entry::Scratch scratch(w, c);
+    std::vector<float> du(w * l.wide()), g(w * l.pad), dg(w * l.pad), back(w * c);
     float* sum = sums.data() + t * size;
-    auto row = [&](int64_t y) { return floats(in + (i * h + y) * w * c, w * c, scratch.data()); };
-    auto grad_row = [&](int64_t y) { return floats(from + (i * h + y) * w * c, w * c, scratch2.data()); };
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) u.clear(y);
-      else entry.row(u.inner(y), row(y), hat.data(), inverse.data(), w);
-    };
+    auto fetch = [&](int64_t y) { u.fetch(y, h, [&](float* to) { entry.row(to, row(y), scratch, w); }); };
     auto derive = [&](int64_t y) {  // row y of d(loss)/d(depthwise); needs rows y−1 to y+1 of u
-      if (y < 0 || y >= h) return dz.clear(y);
-      float* d = dz.inner(y);
-      const float* dy = grad_row(y);
-      product(dg.data(), l.pad, dy, c, enter, w);
-      convolve_row<false>(d, u.row(y - 1), u.row(y), u.row(y + 1), k.data(), nullptr, w, l.wide());
-      gate_row_back(d, g.data(), dg.data(), w, l.pad);
-      if (y < y0 || y >= y1) return;  // a neighbour's row: its own band counts it
-      outer(sum + at_leave, g.data(), l.pad, l.pad, dy, c, c, w);
-      accumulate_weight(sum + at_depth, d, u.row(y - 1), u.row(y), u.row(y + 1), w, l.wide());
+      dz.fetch(y, h, [&](float* d) {
+        const float* dy = grad_row(y);
+        product(dg.data(), l.pad, dy, c, enter, w);
+        convolve_row<false>(d, u.row(y - 1), u.row(y), u.row(y + 1), k.data(), nullptr, w, l.wide());
+        gate_row_back(d, g.data(), dg.data(), w, l.pad);
+        if (y < y0 || y >= y1) return;  // a neighbour's row: its own band counts it
+        outer(sum + at_leave, g.data(), l.pad, l.pad, dy, c, c, w);
+        accumulate_weight(sum + at_depth, d, u.row(y - 1), u.row(y), u.row(y + 1), w, l.wide());
+      });
     };
     for (int64_t y = y0 - 2; y <= y0; ++y) fetch(y);
     derive(y0 - 1);
@@ -100,7 +92,7 @@ template <typename T> void backward(const Tensor& grad, const Tensor& x, const E
       fetch(y + 2);
       derive(y + 1);
       convolve_row<true>(du.data(), dz.row(y - 1), dz.row(y), dz.row(y + 1), k.data(), nullptr, w, l.wide());
-      entry.row_back(back.data(), sum, grad_row(y), du.data(), row(y), hat.data(), inverse.data(), dhat.data(), w);
+      entry.row_back(back.data(), sum, grad_row(y), du.data(), row(y), scratch, w);
       narrow(to + (i * h + y) * w * c, back.data(), w * c);
     }
   });

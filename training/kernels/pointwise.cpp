@@ -7,7 +7,7 @@
 namespace elfin {
 namespace {
 
-constexpr int64_t kPixels = 96;  // rows at a time, a multiple of kTile
+constexpr int64_t kPixels = 96;  // rows at a time
 
 // product() into storage of T: straight where it is floats in whole vectors
 template <typename T> void product_to(T* out, int64_t cols, float* scratch, const float* a, int64_t depth, const Packed& b, int64_t rows,
@@ -76,19 +76,15 @@ template <typename T> void conv3_sums(const Tensor& grad, const Tensor& x, Tenso
   const Bands bands(x.size(0), h);
   std::vector<float> sums(bands.count() * 9 * n * c, 0.f);
   const T* in = x.data_ptr<T>();
-  const T* g = grad.data_ptr<T>();
   bands.run([&](int64_t t, int64_t i, int64_t y0, int64_t y1) {
     Ring ring(3, w, c);
-    std::vector<float> scratch(w * n);
-    auto fetch = [&](int64_t y) {
-      if (y < 0 || y >= h) ring.clear(y);
-      else widen(ring.inner(y), in + (i * h + y) * w * c, w * c);
-    };
+    Source<T> grad_row(grad, i);
+    auto fetch = [&](int64_t y) { ring.fetch(y, h, [&](float* row) { widen(row, in + (i * h + y) * w * c, w * c); }); };
     fetch(y0 - 1);
     fetch(y0);
     for (int64_t y = y0; y < y1; ++y) {
       fetch(y + 1);
-      const float* d = floats(g + (i * h + y) * w * n, w * n, scratch.data());
+      const float* d = grad_row(y);
       for (int64_t tap = 0; tap < 9; ++tap) outer(sums.data() + (t * 9 + tap) * n * c, d, n, n, ring.row(y + tap / 3 - 1) + tap % 3 * c, c, c, w);
     }
   });

@@ -15,7 +15,21 @@ struct Ring {
   Ring(int64_t rows_, int64_t w_, int64_t c_) : rows(rows_), w(w_), c(c_), data(rows_ * (w_ + 2) * c_, 0.f) {}
   float* row(int64_t y) { return data.data() + ((y % rows + rows) % rows) * (w + 2) * c; }
   float* inner(int64_t y) { return row(y) + c; }
-  void clear(int64_t y) { std::memset(inner(y), 0, sizeof(float) * w * c); }
+  // row y of an image of h rows by fill(to), or zeros where there is none
+  template <typename F> void fetch(int64_t y, int64_t h, F fill) {
+    if (y < 0 || y >= h) std::memset(inner(y), 0, sizeof(float) * w * c);
+    else fill(inner(y));
+  }
+};
+
+// One image's rows [w][c] as floats, wherever and however they are stored; a row is good until the next is asked for.
+template <typename T> struct Source {
+  const T* data;
+  int64_t size;
+  std::vector<float> scratch;
+  Source(const Tensor& x, int64_t image)
+      : data(x.data_ptr<T>() + image * x.size(1) * x.size(2) * x.size(3)), size(x.size(2) * x.size(3)), scratch(size) {}
+  const float* operator()(int64_t y) { return floats(data + y * size, size, scratch.data()); }
 };
 
 // Channels of a pixel come in `groups` of `each`, every group padded to whole vectors: the gate reads two aligned halves.
