@@ -14,12 +14,12 @@ COPY --from=build --chown=root:root /app/packages ./packages
 RUN mkdir -p /data/results /data/photos && chown -R node:node /data
 # `node`, by number: an orchestrator that demands a user without rights can see that it is one.
 USER 1000:1000
-ENV ELFIN_STORE=/data/results
+ENV ELFIN_STORE=/data/results PORT=8080
 VOLUME /data/results
 EXPOSE 8080
 # /readyz is outside the queue: a busy server is a healthy one.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT ?? 8080) + '/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "packages/cli/dist/main.js"]
-CMD ["serve", "/data/photos", "--host", "0.0.0.0", "--port", "8080"]
+CMD ["serve", "/data/photos", "--host", "0.0.0.0"]

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { unshareMemory } from '@elfin/core/workerd';
 import { build, type Plugin } from 'esbuild';
 
@@ -32,10 +34,14 @@ const [name = 'worker'] = process.argv.slice(2);
 const entry = Object.hasOwn(ENTRIES, name) ? ENTRIES[name] : undefined;
 if (!entry) throw new Error(`There is no Worker "${name}": ${Object.keys(ENTRIES).join(', ')}.`);
 
+const outfile = fileURLToPath(new URL(entry[1], import.meta.url));
+// All that lies in the folder is uploaded, and names change with what they hold.
+await rm(dirname(outfile), { recursive: true, force: true });
+
 /** Bundles the Worker from source into `dist/`, its wasm and weights beside it. `wrangler` runs this by itself. */
 await build({
-  entryPoints: [new URL(entry[0], import.meta.url).pathname],
-  outfile: new URL(entry[1], import.meta.url).pathname,
+  entryPoints: [fileURLToPath(new URL(entry[0], import.meta.url))],
+  outfile,
   bundle: true,
   format: 'esm',
   target: 'es2023',
@@ -45,7 +51,7 @@ await build({
   conditions: ['@elfin/source', 'workerd', 'worker', 'browser'],
   external: ['cloudflare:*', 'node:*'],
   loader: { '.wasm': 'copy', '.safetensors': 'copy' },
-  assetNames: '[name]',
+  assetNames: '[name]-[hash]',
   plugins: [ort],
   logLevel: 'warning',
 });

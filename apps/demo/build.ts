@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -33,7 +34,7 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
     ),
   ]);
   const parts = worker.map((file) => `elfin/${file}`).toSorted();
-  const name = await digest(out, ['index.html', 'app.js', 'style.css', ...parts]);
+  const name = await digest(out);
   await bundle(here('src/service-worker.ts'), out, { BUILD: JSON.stringify(name), PARTS: JSON.stringify(parts) });
   return models;
 }
@@ -59,10 +60,13 @@ async function bundle(entry: string, outdir: string, define: Record<string, stri
   return Object.keys(metafile.outputs);
 }
 
-/** The service worker's cache is named after what is in the page, so that a new build replaces the old one. */
-async function digest(out: string, names: readonly string[]): Promise<string> {
+/** The service worker's cache is named after all that was built, weights and runtime too: a new build replaces the old one. */
+async function digest(out: string): Promise<string> {
+  const files = (await readdir(out, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   const hash = createHash('sha256');
-  for (const name of names) hash.update(await readFile(`${out}/${name}`));
+  for (const path of files.map(({ parentPath, name }) => join(parentPath, name)).toSorted()) {
+    hash.update(relative(out, path)).update(await readFile(path));
+  }
   return hash.digest('hex').slice(0, 12);
 }
 

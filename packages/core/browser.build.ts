@@ -17,7 +17,7 @@ export const browserBuild: BuildOptions = {
   platform: 'browser',
   target: 'es2022',
   minify: true,
-  // Licences stand in NOTICE. Comments that bundlers read stay all the same.
+  // The licences of what is bundled stand in the package's NOTICE. Comments that bundlers read stay all the same.
   legalComments: 'none',
   conditions: ['@elfin/source'],
   external: ['onnxruntime-web/*'],

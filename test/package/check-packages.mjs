@@ -1,8 +1,16 @@
-// Packs every public package as npm would publish it and asks publint and "are the types wrong" about the result.
+// Packs every public package as npm would publish it, looks at what is in it, and asks publint and "are the types wrong".
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+/** What a package's exports and bins point to; patterns stand for what publint looks at. */
+function exportedFiles({ exports = {}, bin = {} }) {
+  const targets = [...Object.values(exports), ...Object.values(bin)].flatMap((target) =>
+    typeof target === 'string' ? [target] : Object.values(target),
+  );
+  return targets.filter((target) => !target.includes('*')).map((target) => target.replace(/^\.\//, ''));
+}
 
 const root = new URL('../..', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'elfin-pack-'));
@@ -21,6 +29,15 @@ try {
     );
     const [entry] = Array.isArray(packed) ? packed : Object.values(packed);
     const tarball = join(scratch, entry.filename);
+    const files = new Set(entry.files.map(({ path }) => path));
+    const missing = ['LICENSE', 'README.md', ...exportedFiles(manifest)].filter((path) => !files.has(path));
+    const tests = [...files].filter((path) => path.endsWith('.test.ts'));
+    if (missing.length || tests.length) {
+      failures += 1;
+      console.log(
+        `FAIL ${manifest.name} lacks ${missing.join(', ') || 'nothing'}; needless: ${tests.join(', ') || 'none'}`,
+      );
+    }
     const checks = [['publint', 'run', tarball, '--strict']];
     if (manifest.exports?.['.']) checks.push(['attw', tarball, '--profile', 'esm-only', '--format', 'ascii']);
     for (const [command, ...args] of checks) {

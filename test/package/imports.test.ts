@@ -102,6 +102,19 @@ describe('between packages', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('every dependency of a package is imported in it, or a peer that another one of them asks for', () => {
+    const wrong = Object.keys(ARROWS).flatMap((unit) => {
+      const names = Object.keys(manifestOf(unit).dependencies ?? {});
+      const imported = shipped.filter(({ path }) => unitOf(path) === unit).flatMap(({ imports }) => imports);
+      const peers = new Set(
+        names.flatMap((name) => Object.keys(manifestOf(`node_modules/${name}`).peerDependencies ?? {})),
+      );
+      const used = (name: string) => imported.some(({ specifier }) => `${specifier}/`.startsWith(`${name}/`));
+      return names.flatMap((name) => (used(name) || peers.has(name) ? [] : [`${unit}: ${name}`]));
+    });
+    expect(wrong).toEqual([]);
+  });
+
   test('no circles among the files of a package', () => {
     const circles = new Set<string>();
     const done = new Set<string>();

@@ -24,7 +24,11 @@ beforeAll(async () => {
       ELFIN_WORKER_TOKEN: 'test',
       ELFIN_WORKER_TIMEOUT_MS: '1200000',
     },
-    photos: { 'small.jpg': await sized(96, 64), 'large.jpg': await sized(4000, 3000) },
+    photos: {
+      'small.jpg': await sized(96, 64),
+      'tile.jpg': await sized(256, 256),
+      'large.jpg': await sized(4000, 3000),
+    },
   });
 });
 afterAll(() => Promise.all([dev?.stop(), worker?.stop()]));
@@ -45,6 +49,18 @@ test('the Worker of the root wrangler.toml restores a small image in its isolate
   const made = await (await loadSharpCodec()).decode(new Uint8Array(await response.arrayBuffer()));
   expect([made.width, made.height]).toEqual([96, 64]);
   expect((await get('restore=derain,format=png', 'small.jpg')).headers.get('elfin-info')).toContain('cache=hit');
+});
+
+test('every task, one after another in one isolate, at the largest size that it takes', async () => {
+  for (const task of ['derain', 'lowlight', 'underwater', 'derain']) {
+    const response = await get(`restore=${task},format=${task === 'derain' ? 'png' : 'jpeg'},pending=wait`, 'tile.jpg');
+    const info = response.headers.get('elfin-info');
+    await response.arrayBuffer();
+    expect([response.status, info]).toEqual([
+      200,
+      expect.stringMatching(new RegExp(`rt=${task}-lw-\\S+ tiles=1 by=local`)),
+    ]);
+  }
 });
 
 test('and one of 12 megapixels through a worker, by way of the queue, with an interim answer meanwhile', async () => {

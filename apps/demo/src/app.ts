@@ -62,6 +62,12 @@ async function prepare(): Promise<void> {
       },
     });
     nameBackend(backend);
+    // The other tasks' weights, so that the next visit may be without a connection; what fails here is fetched when needed.
+    for (const other of tasks.slice(1))
+      models
+        .resolve(other, 'lw')
+        .then((model) => model.bytes())
+        .catch(() => {});
   } catch (error) {
     $('backend').textContent = 'Not ready';
     say(wordsOf(error));
@@ -81,7 +87,11 @@ async function take(file: Blob, name: string): Promise<void> {
   stage.replaceChildren('Reading the photo…');
   current = { file, name, compare, abort: new AbortController() };
   start.hidden = true;
-  work.hidden = false;
+  // What was used last is hidden now; whoever uses keys or a screen reader goes on at the heading of what is shown.
+  if (work.hidden) {
+    work.hidden = false;
+    work.querySelector('h1')!.focus();
+  }
   try {
     await run(picture);
   } finally {
@@ -122,18 +132,21 @@ async function run(picture: HTMLImageElement): Promise<void> {
     await compare.finish(result.image);
     if (mine !== current) return;
     mine.result = result;
-    compare.say('Restored. The handle parts before from after.');
     showStrength();
     save.disabled = false;
     const { report, image } = result;
     if (report.task === 'none') {
+      compare.say('Nothing was found that needs restoring.');
       $('timing').textContent = 'Nothing was found that needs restoring; choose what to remove to try all the same.';
       return;
     }
+    compare.say('Restored. The handle parts before from after.');
     nameBackend(report.backend);
     const seconds = (report.timings.total / 1000).toFixed(1);
     const pieces = report.tiles === 1 ? 'in one piece' : `in ${report.tiles} tiles`;
-    const where = report.backend.provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${report.backend.threads} threads`;
+    const { provider, threads } = report.backend;
+    const where =
+      provider === 'webgpu' ? 'WebGPU' : `WebAssembly, ${threads === 1 ? 'one thread' : `${threads} threads`}`;
     $('timing').textContent =
       `${image.width} × ${image.height}, ${pieces}, ${seconds} s on ${where}. Model ${report.model}.`;
   } catch (error) {
@@ -145,6 +158,7 @@ async function run(picture: HTMLImageElement): Promise<void> {
     say(wordsOf(error));
   } finally {
     if (mine === current || !current) {
+      if (document.activeElement === stop) save.focus();
       stop.hidden = true;
       bar.hidden = true;
     }
@@ -155,8 +169,10 @@ function reset(): void {
   current?.abort.abort();
   current = undefined;
   stage.replaceChildren();
+  const shown = !work.hidden;
   work.hidden = true;
   start.hidden = false;
+  if (shown) start.querySelector('h1')!.focus({ preventScroll: true });
   $('timing').textContent = '';
   say(undefined);
 }
@@ -235,5 +251,13 @@ save.addEventListener('click', () => void download().catch((error) => say(wordsO
 stop.addEventListener('click', reset);
 $('again').addEventListener('click', reset);
 
-if ('serviceWorker' in navigator) navigator.serviceWorker.register('service-worker.js').catch(() => {});
-void prepare();
+/** Resolves once the service worker sees what the page fetches, so that a first visit is kept whole; after 5 s without it. */
+async function kept(): Promise<void> {
+  if (!('serviceWorker' in navigator)) return;
+  const { serviceWorker } = navigator;
+  const taken = new Promise((resolve) => serviceWorker.addEventListener('controllerchange', resolve, { once: true }));
+  const registration = await serviceWorker.register('service-worker.js').catch(() => undefined);
+  if (!registration || registration.active || serviceWorker.controller) return;
+  await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, 5000))]);
+}
+void kept().then(prepare);

@@ -3,13 +3,15 @@ import { usageError } from './failure.ts';
 /** Flags of every verb that listens. */
 export const LISTEN_FLAGS = {
   host: { type: 'string', default: '127.0.0.1', valueHint: 'address', description: 'Address to listen on' },
-  port: { type: 'string', valueHint: '0…65535', description: 'Port; 0 takes a free one' },
+  port: { type: 'string', valueHint: '0…65535', description: 'Port, else $PORT; 0 takes a free one' },
 } as const;
 
-/** Errors: OPTION_INVALID. */
-export function portFlag(text: string | undefined, otherwise: number): number {
-  const port = text === undefined ? otherwise : Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw usageError(`--port is 0…65535, not "${text}".`);
+/** The flag, else `PORT`, which platforms that run containers set, else `otherwise`. Errors: OPTION_INVALID. */
+export function portFlag(flag: string | undefined, otherwise: number): number {
+  const [name, text] = flag === undefined ? ['PORT', process.env.PORT] : ['--port', flag];
+  if (text === undefined || (flag === undefined && text === '')) return otherwise;
+  const port = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw usageError(`${name} is 0…65535, not "${text}".`);
   return port;
 }
 

@@ -109,6 +109,18 @@ describe('the recipes of docs/browser.md, with the packages as npm would publish
   });
 });
 
+test('a worker file of one’s own that imports the entry for workers is not emptied by a bundler', async () => {
+  const { outputFiles } = await bundle({
+    stdin: { contents: "import '@elfin/core/web-worker';", resolveDir: app.folder },
+    bundle: true,
+    format: 'esm',
+    write: false,
+    external: ['onnxruntime-web/*'],
+    logLevel: 'silent',
+  });
+  expect(outputFiles[0]!.text).toMatch(/onmessage|addEventListener\("message"/);
+});
+
 describe('size', () => {
   // Raised only in the commit that costs it, with the reason. Bytes after gzip, each file by itself, without onnxruntime-web.
   const CEILINGS = {

@@ -31,6 +31,8 @@ afterAll(async () => {
 
 test('a photo is restored, compared by keyboard, and downloaded', async () => {
   await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
+  // Whoever cannot see the page is taken along to what is shown now.
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Your photo');
   await page.locator('#save:enabled').waitFor();
   // A clean photo is left alone; what to remove may be chosen all the same.
   expect(await page.textContent('#timing')).toContain('Nothing was found');
@@ -192,13 +194,14 @@ test('full storage is told, and costs nothing but the next visit offline', async
 
 test('after the first visit it works without a network', async () => {
   await page.evaluate(() => navigator.serviceWorker.ready);
-  // What the first load fetched before the service worker took over is fetched through it now.
-  await page.reload();
-  await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  const kept = () => page.evaluate(async () => (await (await caches.open('elfin-models')).keys()).length);
+  await expect.poll(kept).toBe(3);
   await page.context().setOffline(true);
   await site.stop();
   await page.reload();
   await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
   await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   await page.locator('#save:enabled').waitFor();
+  await page.selectOption('#task', 'lowlight');
+  await page.locator('#timing', { hasText: ' s on WebAssembly' }).waitFor();
 });
