@@ -86,6 +86,11 @@ describe('elfin backfill', () => {
       if (/^\.elfin\/claims\/[0-9a-f]{64}/.test(key))
         s3.objects.set(key, { ...entry, bytes: Buffer.from('{"owner":"dead","expires":0}') });
 
+    const other = await elfin(words('--task', 'lowlight', '--cursor', cursor), { env });
+    expect([other.code, other.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^elfin: The cursor is of a run by other rules/),
+    ]);
     const second = await elfin(words('--task', 'derain', '--cursor', cursor, '--json'), { env });
     expect([second.code, second.stderr]).toEqual([0, '']);
     const report = JSON.parse(second.stdout.toString());
@@ -169,6 +174,15 @@ describe('elfin backfill', () => {
     expect([code, stderr]).toEqual([
       1,
       expect.stringMatching(/^elfin: The store cannot be used: [^\n]+STORE_UNSUITABLE\]\n$/),
+    ]);
+  });
+
+  test('needs a region where no server is named', async () => {
+    const nowhere = { ...env, AWS_REGION: '', AWS_ENDPOINT_URL_S3: '', AWS_CONFIG_FILE: '/dev/null' };
+    const { code, stderr } = await elfin(['backfill', 's3://photos/incoming/', '--task', 'derain'], { env: nowhere });
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^elfin: No region is known [^\n]+\[CONFIG_INVALID\]\n$/),
     ]);
   });
 

@@ -2,7 +2,6 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { psnr, ssim } from '@elfin/core/metrics';
 import { loadSharpCodec } from '@elfin/core/node';
 import { readSafetensors, writeSafetensors } from '@elfin/core/weights';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -63,7 +62,7 @@ describe('elfin restore', () => {
     await Promise.all(HOSTILE.map(({ file }, index) => copyFile(join(fixtures, file), files[index]!)));
     const { code, stdout } = await elfin(['restore', ...files, photo, '-o', out, '--json', '--format', 'png']);
     const { images, ...counts } = JSON.parse(stdout.toString());
-    expect({ code, ...counts }).toEqual({ code: 1, restored: 1, failed: HOSTILE.length });
+    expect({ code, ...counts }).toEqual({ code: 1, restored: 1, failed: HOSTILE.length, leftOut: 0 });
     const codes = images.slice(0, -1).map((image: { error: { code: string } }) => image.error.code);
     expect(Object.fromEntries(HOSTILE.map(({ file }, index) => [file, codes[index]]))).toEqual(
       Object.fromEntries(HOSTILE.map(({ file, code: wanted }) => [file, wanted])),
@@ -84,6 +83,25 @@ describe('elfin restore', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [image, source] = await Promise.all([codec.decode(stdout), codec.decode(await readFile(photo))]);
     expect(image.data).toEqual(source.data);
+  });
+
+  test('a folder is restored the same way twice: what the first run left is told and left alone', async () => {
+    const photos = join(folder, 'twice');
+    await mkdir(photos);
+    await copyFile(photo, join(photos, 'a.png'));
+    for (const left of [undefined, '1 left out as a result of earlier runs\n']) {
+      const { code, stderr } = await elfin(['restore', '.', '--strength', '0', '--force'], { cwd: photos });
+      expect({ code, told: /^\d+ left out.*\n/.exec(stderr)?.[0] }).toEqual({ code: 0, told: left });
+      expect((await readdir(photos)).sort()).toEqual(['a.png', 'a.restored.png']);
+    }
+  });
+
+  test('a source is never replaced, not even with --force', async () => {
+    const before = await readFile(photo);
+    const { code, stderr } = await elfin(['restore', photo, '-o', `${folder}/`, '--force']);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
+    expect(stderr).toMatch(/would replace its source/);
+    expect(await readFile(photo)).toEqual(before);
   });
 
   test('an interrupt stops the work and leaves no file, whole or half', async () => {
@@ -119,13 +137,22 @@ describe('wrong words end with 2, one line and no stack', () => {
     [['restore', 'x.jpg', '--strength', 'much'], /--strength is a number from 0 to 1/],
     [['restore', 'x.jpg', '-o', 'result.bmp'], /Cannot tell a format/],
     [['restore', 'x.jpg', '--device', 'toaster'], /--device is/],
+    [['restore', '-', '--json'], /standard output, where --json would write as well/],
+    [['restore', 'photo.png', '-o', '-', '--compare'], /--compare writes a file beside the result/],
+    [['restore', '-', '--map'], /--map writes a file beside the result/],
+    [['doctor', 'extra'], /doctor takes no "extra"/],
+    [['doctor', '--device', 'toaster'], /--device is/],
+    [['doctor', '--device', 'http://'], /is not a worker's address/, 'CONFIG_INVALID'],
+    [['serve', '--port', ''], /--port is 0…65535, not ""/],
     [['eval'], /--input is missing/],
     [['import', 'x.pth'], /--preset is missing/],
     [['fly'], /There is no verb "fly"/],
-  ])('%j', async (words, says) => {
-    const { code, stderr } = await elfin(words, { cwd: folder });
-    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(oneLine('OPTION_INVALID')) });
+  ] as [string[], RegExp, string?][])('%j', async (words, says, error = 'OPTION_INVALID') => {
+    const { code, stdout, stderr } = await elfin(words, { cwd: folder });
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringMatching(oneLine(error)) });
     expect(stderr).toMatch(says);
+    // For programs, the same as JSON; never anything else.
+    if (stdout.length > 0) expect(JSON.parse(stdout.toString())).toMatchObject({ error: { code: error } });
   });
 
   test('help of every verb, and the version', async () => {
@@ -230,38 +257,6 @@ describe('models', () => {
     expect(results[0]!.stderr).toContain('elf-lw');
     expect(results[2]!.stderr).toContain('system');
     await expect(readdir(join(folder, 'refused'))).rejects.toThrow();
-  });
-});
-
-test('elfin eval prints what the metrics say, before and after restoring', async () => {
-  const [inputs, targets] = [join(folder, 'inputs'), join(folder, 'targets')];
-  const [a, b] = [noise(64, 48, 3, 8, 1), noise(64, 48, 3, 8, 2)];
-  for (const [where, image] of [
-    [inputs, a],
-    [targets, b],
-  ] as const) {
-    await mkdir(where);
-    await writeFile(join(where, 'photo.png'), await codec.encode(image, { format: 'png' }));
-  }
-  const plain = await elfin(['eval', '--input', inputs, '--target', targets, '--json']);
-  const scores = { psnr: psnr(a, b), ssim: ssim(a, b) };
-  expect(JSON.parse(plain.stdout.toString())).toEqual({ mean: scores, images: [{ name: 'photo', scores }] });
-  const restored = await elfin([
-    'eval',
-    '--input',
-    inputs,
-    '--target',
-    targets,
-    '--task',
-    'derain',
-    '--precision',
-    'float16',
-    '--json',
-  ]);
-  expect(JSON.parse(restored.stdout.toString())).toMatchObject({
-    input: scores,
-    precision: 'float16',
-    images: [{ input: scores }],
   });
 });
 

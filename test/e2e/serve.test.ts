@@ -10,6 +10,8 @@ import { createModels } from '@elfin/models/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HOSTILE } from '../fixtures/images/hostile.ts';
 import { readImage } from '../fixtures/images/read.ts';
+import { elfin } from '../helpers/cli.ts';
+import { startElfin } from '../helpers/elfin-process.ts';
 
 let folder = '';
 let server: Server;
@@ -163,4 +165,24 @@ test('configuration that cannot hold is refused at start', async () => {
   await expect(
     serve({ port: taken, env: { ELFIN_URL_KEYS: keys, ELFIN_STORE: join(folder, 'results') } }),
   ).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('elfin serve takes its port from PORT, and a flag before it', async () => {
+  const { port } = new URL(server.url);
+  for (const [words, env] of [
+    [[], { PORT: '0' }],
+    [['--port', '0'], { PORT: port }],
+  ] as const) {
+    const running = await startElfin(['serve', '--dev', '--device', 'cpu', ...words], {
+      ...env,
+      ELFIN_STORE: join(folder, 'ports'),
+    });
+    expect(['8080', port]).not.toContain(new URL(running.url).port);
+    expect(await running.stop()).toBe(0);
+  }
+  for (const wrong of ['http', '65536'])
+    expect(await elfin(['serve', '--dev'], { env: { PORT: wrong } })).toMatchObject({
+      code: 2,
+      stderr: `elfin: PORT is 0…65535, not "${wrong}". [OPTION_INVALID]\n`,
+    });
 });

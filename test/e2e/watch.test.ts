@@ -130,7 +130,12 @@ describe('elfin watch', () => {
   test.each([
     [{}, ['--task', 'derain'], /Set ELFIN_WEBHOOK_SECRET/],
     [{ ELFIN_WEBHOOK_SECRET: 'short' }, ['--task', 'derain'], /secret of at least 16/],
-    [{ ELFIN_WEBHOOK_SECRET: SECRET }, ['--task', 'derain', '--reconcile', 'often'], /--reconcile is seconds/],
+    [
+      { ELFIN_WEBHOOK_SECRET: SECRET },
+      ['--task', 'derain', '--reconcile', 'often'],
+      /--reconcile is a number from 0 to/,
+    ],
+    [{ ELFIN_WEBHOOK_SECRET: SECRET }, ['--task', 'derain', '--reconcile', ''], /--reconcile is a number from 0 to/],
     [{ ELFIN_WEBHOOK_SECRET: SECRET }, ['--task', 'derain', '--port', '70000'], /--port is 0…65535/],
   ] as const)('refuses %j %j', async (more, argv, reason) => {
     const { ELFIN_WEBHOOK_SECRET: _, ...rest } = env;
@@ -140,6 +145,14 @@ describe('elfin watch', () => {
     expect(code).toBe(2);
     expect(stderr).toMatch(/^elfin: [^\n]+\n$/);
     expect(stderr).toMatch(reason);
+  });
+
+  test('says so where its port is taken', async () => {
+    const { port } = new URL(s3.endpoint);
+    const { code, stderr } = await elfin(words('watch', '--task', 'derain', '--port', port, '--journal', folder), {
+      env,
+    });
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/^elfin: Cannot listen on [^\n]+\[CONFIG_INVALID\]\n$/)]);
   });
 
   test('refuses rules whose results would come back as uploads, by way of the other bucket too', async () => {

@@ -57,6 +57,13 @@ describe.each([
     for (const key of keys) await upload(store(), key, key);
     expect((await store().list('kept/')).objects.map(({ key }) => key).sort()).toEqual([...keys].sort());
     expect(await store().head(keys[3]!)).toMatchObject({ type: 'image/jpeg', metadata: { camera: 'test' } });
+    const place = 'Süd, 写真 🌧️ '.repeat(8).trim();
+    for (const direct of [true, false]) {
+      const storage = createS3Storage({ client: server.client, bucket: server.bucket, direct });
+      await storage.put('kept/where.jpg', new Uint8Array(1), { metadata: { place, camera: 'test' } });
+      for (const reader of [store(), storage])
+        expect((await reader.head('kept/where.jpg'))?.metadata).toEqual({ place, camera: 'test' });
+    }
     // In a bucket that MinIO tells nobody of: it would keep a thousand events, and deliver them one by one before those
     // that the watch below waits for.
     await server.client.send(new CreateBucketCommand({ Bucket: 'many' }));
@@ -83,7 +90,7 @@ describe.each([
     const key = 'incoming/tagged ü.jpg';
     await store().put(key, new TextEncoder().encode('photo'), {
       type: 'image/jpeg',
-      metadata: { camera: 'test' },
+      metadata: { camera: 'test', place: 'Süd' },
       tags: { project: 'rain + fog', 'a:b/c': '1=2' },
       ...(storageClass && { storageClass }),
     });
@@ -93,7 +100,7 @@ describe.each([
     for (const place of [(outcome as { key: string }).key, `latest/${key}`]) {
       expect(await store().tags?.(place)).toEqual({ project: 'rain + fog', 'a:b/c': '1=2', by: 'elfin' });
       const head = await store().head(place);
-      expect(head).toMatchObject({ type: 'image/jpeg', metadata: { camera: 'test' } });
+      expect(head).toMatchObject({ type: 'image/jpeg', metadata: { camera: 'test', place: 'Süd' } });
       expect(head?.storageClass).toBe(storageClass);
     }
     expect(await store().tags?.('incoming/not-there.jpg')).toEqual({});

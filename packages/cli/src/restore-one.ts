@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { checkWritable, type EncodedOptions, type NodeRestorer, writeAtomically } from '@elfin/core/node';
 import { writeComparison, writeMap } from './compare.ts';
 import type { Input } from './inputs.ts';
-import type { Target } from './outputs.ts';
+import { filesOf, type Target } from './outputs.ts';
 import { readStdin, writeStdout } from './stdio.ts';
 import type { Outcome } from './verbs/restore.ts';
 
@@ -11,8 +11,6 @@ import type { Outcome } from './verbs/restore.ts';
 export interface Wishes {
   readonly options: EncodedOptions;
   readonly force: boolean;
-  readonly compare: boolean;
-  readonly map: boolean;
 }
 
 /**
@@ -25,9 +23,7 @@ export async function restoreOne(
   target: Target,
   wishes: Wishes,
 ): Promise<Outcome> {
-  const extras = extrasOf(target, wishes);
-  const files = [target.path, ...Object.values(extras)].filter((path) => path !== '-');
-  for (const path of files) {
+  for (const path of filesOf(target)) {
     // Where the folder cannot be made, the check below says why.
     await mkdir(dirname(path), { recursive: true }).catch(() => undefined);
     await checkWritable(path, wishes);
@@ -37,13 +33,9 @@ export async function restoreOne(
   const { bytes, report, degradation } = await restorer.restoreEncoded(source, options);
   if (target.path === '-') await writeStdout(bytes);
   else await writeAtomically(target.path, bytes, wishes);
-  if (extras.comparison) await writeComparison(extras.comparison, source, bytes, wishes);
-  if (extras.map) await writeMap(extras.map, degradation(), wishes);
-  return { input: input.path, output: target.path, ...extras, report };
-}
-
-function extrasOf({ path }: Target, { compare, map }: Wishes): { comparison?: string; map?: string } {
-  if (path === '-') return {};
-  const stem = join(dirname(path), basename(path, extname(path)));
-  return { ...(compare && { comparison: `${stem}.compare.jpg` }), ...(map && { map: `${stem}.map.png` }) };
+  const { comparison, map } = target;
+  if (comparison !== undefined) await writeComparison(comparison, source, bytes, wishes);
+  if (map !== undefined) await writeMap(map, degradation(), wishes);
+  const pictures = { ...(comparison !== undefined && { comparison }), ...(map !== undefined && { map }) };
+  return { input: input.path, output: target.path, ...pictures, report };
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { expect, test } from 'vitest';
 
 const program = fileURLToPath(new URL('./start.ts', import.meta.url));
 
-test('what npm start does: the bundled photo into ./restored, flags with values included, and again over the first result', async () => {
+test('what npm start does: the bundled photo into ./restored, flags with values included, over an earlier result, never over a source', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'elfin-start-'));
   const start = (...words: string[]) =>
     promisify(execFile)(process.execPath, ['--conditions=@elfin/source', program, ...words], {
@@ -27,6 +27,12 @@ test('what npm start does: the bundled photo into ./restored, flags with values 
       'rainy.compare.jpg',
       'rainy.jpg',
     ]);
+    const before = await readFile(join(folder, 'restored/own.png'));
+    await expect(start('restored/own.png')).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('would replace its source'),
+    });
+    expect(await readFile(join(folder, 'restored/own.png'))).toEqual(before);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { runVerb } from './command.ts';
+import { joinRepeatedSignals } from './repeats.ts';
 import { restore } from './verbs/restore.ts';
 
 // What `npm start` does: `elfin restore` of the bundled rainy photo, or of the photos named behind `--`, into ./restored,
@@ -7,6 +8,7 @@ import { restore } from './verbs/restore.ts';
 const bundled = fileURLToPath(new URL('../assets/rainy.jpg', import.meta.url));
 // npm runs scripts from the package's folder; names are meant from where it was called.
 if (process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
+joinRepeatedSignals();
 process.exitCode = await runVerb(
   {
     ...restore,

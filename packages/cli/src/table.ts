@@ -3,7 +3,7 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
   const texts = rows.map((row) => row.map(String));
   const widths = (texts[0] ?? []).map((_, column) => Math.max(...texts.map((row) => row[column]?.length ?? 0)));
   const numeric = widths.map((_, column) =>
-    rows.slice(1).every((row) => /^[-+]?[\d.,]+( %)?$/.test(String(row[column]))),
+    rows.slice(1).every((row) => /^([-+]?[\d.,]+( %)?|∞)$/.test(String(row[column]))),
   );
   const line = (row: readonly string[]) =>
     row

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { S3Client } from '@aws-sdk/client-s3';
+import { ElfinError } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
 import { createUploadRestorer, parseRules, type RuleInput, type Storage, type UploadRestorer } from '@elfin/plugins';
@@ -34,12 +35,20 @@ export function parseBucketUrl(text: string | undefined): { readonly bucket: str
   return { bucket, prefix };
 }
 
-/** A client by the usual AWS environment and files; servers at an endpoint of their own are spoken to by path. */
-export function s3Client(endpoint: string | undefined): S3Client {
-  const own = endpoint ?? process.env.AWS_ENDPOINT_URL_S3;
-  return new S3Client({
-    ...(own !== undefined && { endpoint: own, forcePathStyle: true, region: process.env.AWS_REGION ?? 'us-east-1' }),
+/**
+ * A client by the usual AWS environment and files; servers at an endpoint of their own are spoken to by path.
+ * Errors: CONFIG_INVALID where neither an endpoint nor a region is known.
+ */
+export async function s3Client(endpoint: string | undefined): Promise<S3Client> {
+  const own = endpoint ?? (process.env.AWS_ENDPOINT_URL_S3 || undefined);
+  const client = new S3Client({
+    ...(own !== undefined && { endpoint: own, forcePathStyle: true, region: process.env.AWS_REGION || 'us-east-1' }),
   });
+  await client.config.region().catch((cause: Error) => {
+    const message = `No region is known (${cause.message}): set AWS_REGION, or name the S3 server with --endpoint.`;
+    throw new ElfinError('CONFIG_INVALID', message, { cause });
+  });
+  return client;
 }
 
 /** The stores of a bucket and of those that rules write to; no other bucket is touched. */

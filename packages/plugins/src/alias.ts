@@ -1,7 +1,7 @@
 import { ElfinError } from '@elfin/core';
 import { CONTENT_TYPES } from './format.ts';
 import { type Belongings, belongingsOfResult } from './keep.ts';
-import { markedMetadata, RESTORED_MARK, SEQUENCER_MARK } from './marks.ts';
+import { markedMetadata, ORIGIN_MARK, originOf, RESTORED_MARK, SEQUENCER_MARK } from './marks.ts';
 import type { Plan } from './plan.ts';
 import { pause } from './retry.ts';
 import { compareSequencers } from './sequencer.ts';
@@ -20,19 +20,24 @@ export interface MadeResult {
  * late event never puts an older result over a newer one. Does nothing where the alias is up to date.
  *
  * @param result The result where it is at hand; it is read from the store otherwise.
- * @throws OUTPUT_EXISTS where something that is not elfin's lies there, STORE_FAILED after lost races.
+ * @throws OUTPUT_EXISTS where something that is not elfin's lies there, or another source's alias; STORE_FAILED after lost races.
  */
 export async function writeAlias(plan: Plan, result: MadeResult | undefined, signal: AbortSignal): Promise<void> {
   const { alias: key, target, source, event, etag, digest } = plan;
   if (key === undefined) return;
+  const origin = await originOf(event);
+  const taken = (whose: string) => {
+    const message = `Alias "${key}" in bucket ${target.bucket} is ${whose} and stays; choose another alias.`;
+    return new ElfinError('OUTPUT_EXISTS', message, { data: { key } });
+  };
   let made = result;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const there = await target.store.head(key, { signal });
     if (there?.metadata[RESTORED_MARK] === digest) return;
-    if (there && there.metadata[RESTORED_MARK] === undefined) {
-      const message = `Alias "${key}" in bucket ${target.bucket} is not elfin's and stays; choose another alias.`;
-      throw new ElfinError('OUTPUT_EXISTS', message, { data: { key } });
-    }
+    if (there && there.metadata[RESTORED_MARK] === undefined) throw taken("not elfin's");
+    // An older elfin wrote no origin: such an alias is taken for our own.
+    if ((there?.metadata[ORIGIN_MARK] ?? origin) !== origin) throw taken("another upload's");
+    // Of one source by now: sequencers of two keys say nothing of each other.
     const newer = there?.metadata[SEQUENCER_MARK];
     if (newer !== undefined && event.sequencer !== undefined && compareSequencers(newer, event.sequencer) > 0) return;
     if ((await source.head(event.key, { signal }))?.etag !== etag) return;
@@ -43,7 +48,7 @@ export async function writeAlias(plan: Plan, result: MadeResult | undefined, sig
       ...others,
       ...(there ? { ifMatch: there.etag } : { ifAbsent: true }),
       type: CONTENT_TYPES[plan.options.format],
-      metadata: markedMetadata(metadata, { digest, etag, sequencer: event.sequencer }),
+      metadata: markedMetadata(metadata, { digest, etag, sequencer: event.sequencer, origin }),
       signal,
     });
     if (typeof written !== 'string') return;

@@ -13,6 +13,7 @@ import {
   createTrigger,
   enqueueToCloudflareQueue,
   parseEnvelope,
+  parseRules,
   restoreHere,
 } from './index.ts';
 import { cursorFile } from './node.ts';
@@ -103,6 +104,28 @@ describe('backfill', () => {
     await writeFile(join(folder, 'broken.json'), '{');
     const broken = backfill({ ...common, sink: restoreHere(trigger), cursor: cursorFile(join(folder, 'broken.json')) });
     await expect(broken).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('does not go on from the cursor of other rules or another purpose, which would skip objects', async () => {
+    const { trigger, common } = await setUp(20, [3]);
+    const path = join(folder, 'cursor.json');
+    const cursor = cursorFile(path);
+    const run = (more: object = {}) =>
+      backfill({ ...common, sink: restoreHere(trigger), cursor, purpose: 'since May', ...more });
+    expect((await run()).failed).toHaveLength(1);
+    const others = { rules: parseRules([{ prefix: 'incoming/', task: 'lowlight' }]) };
+    await expect(run(others)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    await expect(run({ purpose: 'since June' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+    // Written before cursors knew whose they are.
+    const { digest, ...old } = (await cursor.load())!;
+    expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    await writeFile(path, JSON.stringify(old));
+    await expect(run()).rejects.toThrow(/older elfin.*remove it/);
+    await writeFile(path, JSON.stringify({ ...old, digest }));
+    await run();
+    expect((await run()).failed).toEqual([]);
+    // One that came to its end without a failure keeps nobody from anything.
+    expect(await run(others)).toMatchObject({ sent: 20 });
   });
 
   it('stops when everything fails', async () => {

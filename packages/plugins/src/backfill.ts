@@ -1,14 +1,16 @@
-import { ElfinError, type ObjectHead, type ObjectStore, throwIfAborted } from '@elfin/core';
+import { ElfinError, type ObjectHead, type ObjectStore, sha256, throwIfAborted } from '@elfin/core';
 import { runBatch } from './batch.ts';
 import { compact, type UploadEvent } from './events/event.ts';
 import type { Outcome } from './outcome.ts';
 import { matchesName, type Rule } from './rules.ts';
 import type { Trigger } from './trigger.ts';
 
-/** How far a backfill has come. Good for any later run over the same bucket and prefix. */
+/** How far a backfill has come. Good for any later run over the same bucket and prefix that means the same objects. */
 export interface BackfillState {
   readonly bucket: string;
   readonly prefix: string;
+  /** Of the rules and `purpose`. Older elfins wrote none. */
+  readonly digest?: string;
   /** Everything up to this key is settled. */
   readonly after?: string;
   /** Of these, what failed and is tried again by the next run; where a run was cut off, perhaps some that come after. */
@@ -51,6 +53,10 @@ export interface BackfillPlace {
 export interface BackfillOptions extends BackfillPlace {
   readonly sink: BackfillSink;
   readonly cursor?: BackfillCursor;
+  /** What `filter` and `sink` are for, in words of one's own: a cursor is good for runs of one purpose. Default: empty. */
+  readonly purpose?: string;
+  /** More failures than these mean that something else is wrong. Default 1,000. */
+  readonly mostFailures?: number;
   /** Milliseconds between two savings of the cursor while a page is at work. Default 1,000. */
   readonly saveEveryMs?: number;
   readonly onOutcome?: (key: string, outcome: BackfillOutcome) => void;
@@ -66,23 +72,19 @@ export interface BackfillReport {
   failed: string[];
 }
 
-/** So many failures mean that something else is wrong. */
-const MOST_FAILURES = 1000;
-
 /**
  * Sends every object that is there already as if it had just been uploaded: page by page, so that memory does not grow with
  * the bucket, and resumable from a cursor that follows the work. What is done is found done: to run it again is harmless.
  *
- * @throws CONFIG_INVALID where the cursor belongs to another bucket or prefix, STORE_FAILED after 1,000 failures, ABORTED.
+ * @throws CONFIG_INVALID where the cursor belongs to another bucket or prefix, or stands amid a run by other rules or for
+ * another purpose; STORE_FAILED after `mostFailures`, ABORTED.
  */
 export async function backfill(options: BackfillOptions): Promise<BackfillReport> {
-  const { bucket, prefix = '', sink, cursor, signal, saveEveryMs = 1000, onProgress } = options;
+  const { bucket, prefix = '', sink, cursor, signal, saveEveryMs = 1000, mostFailures = 1000, onProgress } = options;
   const report: BackfillReport = { listed: 0, sent: 0, outcomes: {}, failed: [] };
+  const digest = await digestOf(options);
   const state = await cursor?.load();
-  if (state && (state.bucket !== bucket || state.prefix !== prefix)) {
-    const message = `The cursor is of ${state.bucket}/${state.prefix}, not of ${bucket}/${prefix}; give each its own file.`;
-    throw new ElfinError('CONFIG_INVALID', message);
-  }
+  if (state) assertSame(state, { bucket, prefix, digest });
   /** What the last run left failed, as far as this one has not come to it. */
   let untried = state?.failed ?? [];
   let after = state?.complete ? undefined : state?.after;
@@ -90,6 +92,7 @@ export async function backfill(options: BackfillOptions): Promise<BackfillReport
     cursor?.save({
       bucket,
       prefix,
+      digest,
       ...(after !== undefined && { after }),
       failed: [...untried, ...report.failed],
       complete,
@@ -126,10 +129,10 @@ export async function backfill(options: BackfillOptions): Promise<BackfillReport
       await saving;
     }
     throwIfAborted(signal);
-    if (report.failed.length > MOST_FAILURES) {
+    if (report.failed.length > mostFailures) {
       throw new ElfinError(
         'STORE_FAILED',
-        `More than ${MOST_FAILURES} objects failed; see to their cause, then resume.`,
+        `More than ${mostFailures} objects failed; see to their cause, then resume.`,
       );
     }
   }
@@ -160,6 +163,27 @@ export async function backfill(options: BackfillOptions): Promise<BackfillReport
     await save(false).catch(() => undefined);
     throw error;
   }
+}
+
+const digestOf = ({ rules, purpose = '' }: BackfillOptions) =>
+  sha256(new TextEncoder().encode(JSON.stringify([rules, purpose])));
+
+/** A cursor that stands somewhere, or has failures to try again, would keep another run from objects that it never saw. */
+function assertSame(
+  state: BackfillState,
+  { bucket, prefix, digest }: { readonly bucket: string; readonly prefix: string; readonly digest: string },
+): void {
+  const refused = (message: string) => new ElfinError('CONFIG_INVALID', message);
+  if (state.bucket !== bucket || state.prefix !== prefix) {
+    const ours = `${bucket}/${prefix}`;
+    throw refused(`The cursor is of ${state.bucket}/${state.prefix}, not of ${ours}; give each its own file.`);
+  }
+  if (state.digest === digest || (state.complete && state.failed.length === 0)) return;
+  if (state.digest === undefined)
+    throw refused(
+      'The cursor is of an older elfin and does not say by which rules; remove it: what is done is found done.',
+    );
+  throw refused('The cursor is of a run by other rules, dates or queue; give each its own file, or remove it.');
 }
 
 /**

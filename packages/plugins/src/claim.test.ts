@@ -1,3 +1,4 @@
+import { ElfinError } from '@elfin/core';
 import { describe, expect, it } from 'vitest';
 import { claim, claimKey, createMemoryStorage, isClaimed } from './index.ts';
 
@@ -84,6 +85,56 @@ describe('claim', () => {
     const mine = await claim(forgetful, 'r', options('a'));
     expect(mine.takenOver).toBe(false);
     await expect(claim(forgetful, 'r', options('a'))).rejects.toMatchObject({ code: 'CLAIM_HELD' });
+    await mine.release();
+    expect(await isClaimed(store, 'c/', 'r')).toBe(false);
+  });
+
+  it('is renewed, taken over and given back although the first answer to each write was lost', async () => {
+    const store = createMemoryStorage();
+    const repeating: typeof store = {
+      ...store,
+      async put(key, bytes, options) {
+        const first = await store.put(key, bytes, options);
+        return typeof first === 'string' ? first : store.put(key, bytes, options);
+      },
+      async delete(key, options) {
+        await store.delete(key, options);
+        return store.delete(key, options);
+      },
+    };
+    await (await claim(store, 'r', options('a'))).abandon();
+    let time = Date.now();
+    const mine = await claim(
+      repeating,
+      'r',
+      options('b', () => time++, 60),
+    );
+    expect(mine.takenOver).toBe(true);
+    const before = (await store.head(claimKey('c/', 'r')))!.etag;
+    await expect.poll(async () => (await store.head(claimKey('c/', 'r')))!.etag).not.toBe(before);
+    expect(mine.lost.aborted).toBe(false);
+    await mine.release();
+    expect(await isClaimed(store, 'c/', 'r')).toBe(false);
+  });
+
+  it('whose renewal was written and said to have failed is still its own to give back', async () => {
+    const store = createMemoryStorage();
+    let lost = 0;
+    const broken: typeof store = {
+      ...store,
+      async put(key, bytes, options) {
+        const written = await store.put(key, bytes, options);
+        if (options?.ifMatch && lost++ === 0) throw new ElfinError('STORE_FAILED', 'It hung up.');
+        return written;
+      },
+    };
+    let time = Date.now();
+    const mine = await claim(
+      broken,
+      'r',
+      options('a', () => time++, 200),
+    );
+    await expect.poll(() => lost).toBe(1);
     await mine.release();
     expect(await isClaimed(store, 'c/', 'r')).toBe(false);
   });

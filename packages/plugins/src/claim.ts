@@ -53,26 +53,39 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
   const first = await putSettled(store, key, fresh(), { ...write, ifAbsent: true });
   if (first !== 'exists') return hold(first.etag, false);
 
-  const found = await store.get(key);
-  if (found === undefined || found === 'changed') throw held(result, 100);
-  const marker = await readMarker(found);
-  // Written by the very request that was then said to have failed, and was made again.
-  if (marker.id === id) return hold(found.etag, false);
-  const left = marker.expires - now();
+  const found = await look();
+  if (found === undefined) throw held(result, 100);
+  if (found.id === id) return hold(found.etag, false);
+  const left = found.expires - now();
   if (left > 0) throw held(result, left);
-  const taken = await store.put(key, fresh(), { ...write, ifMatch: found.etag });
-  if (typeof taken === 'string') throw held(result, ttlMs);
-  return hold(taken.etag, true);
+  const taken = await overwrite(fresh(), found.etag);
+  if (taken === undefined) throw held(result, ttlMs);
+  return hold(taken, true);
+
+  async function look() {
+    const there = await store.get(key);
+    return there === undefined || there === 'changed' ? undefined : { etag: there.etag, ...(await readMarker(there)) };
+  }
+
+  /**
+   * Its ETag afterwards; undefined where another worker's marker lies there. A marker of ours may have been written by the
+   * very request that was then said to have failed, and was made again.
+   */
+  async function overwrite(bytes: Uint8Array, etag: string): Promise<string | undefined> {
+    const written = await store.put(key, bytes, { ...write, ifMatch: etag });
+    if (typeof written !== 'string') return written.etag;
+    const there = await look();
+    return there?.id === id ? there.etag : undefined;
+  }
 
   function hold(initial: string, takenOver: boolean): Claim {
     let etag = initial;
     let renewing: Promise<void> = Promise.resolve();
     const lost = new AbortController();
     const rewrite = async (bytes: Uint8Array) => {
-      const renewed = await store.put(key, bytes, { ...write, ifMatch: etag });
-      if (typeof renewed === 'string')
-        lost.abort(new ElfinError('CLAIM_HELD', `Another worker has taken over "${result}".`));
-      else etag = renewed.etag;
+      const renewed = await overwrite(bytes, etag);
+      if (renewed === undefined) lost.abort(new ElfinError('CLAIM_HELD', `Another worker has taken over "${result}".`));
+      else etag = renewed;
     };
     const timer = setInterval(() => {
       // A renewal that fails is not the work's failure: the claim may run out, and the result is still written once.
@@ -87,7 +100,9 @@ export async function claim(store: ObjectStore, result: string, options: ClaimOp
       lost: lost.signal,
       async release() {
         await settle();
-        await store.delete(key, { ifMatch: etag });
+        if (await store.delete(key, { ifMatch: etag })) return;
+        const there = await look();
+        if (there?.id === id) await store.delete(key, { ifMatch: there.etag });
       },
       async abandon() {
         await settle();

@@ -6,6 +6,7 @@ import type { BackfillCursor, BackfillState } from './backfill.ts';
 const State = z.strictObject({
   bucket: z.string(),
   prefix: z.string(),
+  digest: z.string().optional(),
   after: z.string().optional(),
   failed: z.array(z.string()),
   complete: z.boolean(),

@@ -1,3 +1,4 @@
+import { ElfinError } from '@elfin/core';
 import type { Journal } from './journal.ts';
 import { pause } from './retry.ts';
 import type { Handled, Trigger } from './trigger.ts';
@@ -7,8 +8,11 @@ export interface DrainOptions {
   readonly trigger: Trigger;
   /** Events at work at once. Default 8. */
   readonly concurrency?: number;
-  /** Tries of an event before it is set aside. Default 12: with the back-off, about two hours. */
-  readonly attempts?: number;
+  /**
+   * Milliseconds for which an event that may pass is tried, from its first try by this process; then it is set aside.
+   * Default 7 days: a store that is down over a weekend loses nothing.
+   */
+  readonly patienceMs?: number;
   /** First pause of an event that failed; doubled each time up to half an hour. Default 1 s. */
   readonly baseMs?: number;
   readonly onHandled?: (handled: readonly Handled[]) => void;
@@ -22,15 +26,24 @@ export interface Drain {
 }
 
 const LONGEST_MS = 30 * 60 * 1000;
+const PATIENCE_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** An event at hand. */
+interface Entry {
+  readonly name: string;
+  readonly tries: number;
+  /** When it was first tried here: what waited while nothing ran has not been tried. */
+  readonly since?: number;
+}
 
 /**
- * Works off a journal: what earlier processes left first, then what comes. An event that failed but may pass waits and
- * comes again; one that no retry will mend, or that failed too often, is set aside with its reason.
+ * Works off a journal: what earlier processes left first, then what comes. An event of which something may still pass
+ * waits and comes again; one that no retry will mend, or that failed for too long, is set aside with its reason.
  */
 export async function startDrain(options: DrainOptions): Promise<Drain> {
-  const { journal, trigger, concurrency = 8, attempts = 12, baseMs = 1000 } = options;
+  const { journal, trigger, concurrency = 8, patienceMs = PATIENCE_MS, baseMs = 1000 } = options;
   const stopping = new AbortController();
-  const queue: { readonly name: string; readonly tries: number }[] = [];
+  const queue: Entry[] = [];
   const resting = new Set<Promise<void>>();
   const working = new Set<Promise<void>>();
   const known = new Set<string>();
@@ -43,26 +56,29 @@ export async function startDrain(options: DrainOptions): Promise<Drain> {
   };
   const begin = () => {
     while (working.size < concurrency && queue.length > 0 && !stopping.signal.aborted) {
-      const { name, tries } = queue.shift()!;
-      const work = attempt(name, tries).finally(() => {
+      const work = attempt(queue.shift()!).finally(() => {
         working.delete(work);
         begin();
       });
       working.add(work);
     }
   };
-  const rest = (name: string, tries: number, ms: number) => {
+  const rest = (entry: Entry, ms: number) => {
     const waiting = pause(ms, stopping.signal).then(() => {
       resting.delete(waiting);
-      queue.push({ name, tries });
+      queue.push(entry);
       begin();
     });
     resting.add(waiting);
   };
 
-  async function attempt(name: string, tries: number): Promise<void> {
+  async function attempt(entry: Entry): Promise<void> {
+    const { name, tries, since = Date.now() } = entry;
     try {
-      const event = await journal.read(name);
+      const event = await journal.read(name).catch((error: unknown) => {
+        if (error instanceof SyntaxError) return unreadable(name, error);
+        throw error;
+      });
       if (event === undefined) return forget(name);
       const handled = await trigger.handle(event, { signal: stopping.signal });
       options.onHandled?.(handled);
@@ -71,18 +87,30 @@ export async function startDrain(options: DrainOptions): Promise<Drain> {
         await journal.done(name);
         return forget(name);
       }
-      if (errors.every((error) => error.retry) && tries + 1 < attempts) {
+      // Cut off, not failed: the next process takes it up.
+      if (stopping.signal.aborted) return;
+      // One record that may pass keeps its envelope: those beside it are found done, or fail as they did.
+      if (errors.some((error) => error.retry) && Date.now() - since < patienceMs) {
         const told = errors.map(({ data }) => (typeof data.retryAfterMs === 'number' ? data.retryAfterMs : 0));
-        return rest(name, tries + 1, Math.max(...told, backOff(tries)));
+        return rest({ name, tries: tries + 1, since }, Math.max(...told, backOff(tries)));
       }
-      const reasons = errors.map(({ code, message, data }) => ({ code, message, data }));
-      await journal.bury(name, { tries: tries + 1, errors: reasons });
-      forget(name);
+      await bury(name, tries + 1, errors);
     } catch {
       // The journal itself failed, a full disk perhaps. The event stays in it.
-      rest(name, tries, backOff(tries));
+      rest(entry, backOff(tries));
     }
   }
+  const bury = async (name: string, tries: number, errors: readonly ElfinError[]) => {
+    await journal.bury(name, { tries, errors: errors.map(({ code, message, data }) => ({ code, message, data })) });
+    forget(name);
+  };
+  /** A file that is no event: a disk that lost its end, or somebody's hand. */
+  const unreadable = async (name: string, cause: SyntaxError) => {
+    const message = `${name} in the journal is no JSON (${cause.message}); it is set aside.`;
+    const error = new ElfinError('EVENT_INVALID', message, { cause });
+    await bury(name, 1, [error]);
+    options.onHandled?.([{ path: '$', outcome: { status: 'failed', error } }]);
+  };
   const forget = (name: string) => {
     known.delete(name);
   };

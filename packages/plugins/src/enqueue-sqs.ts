@@ -1,5 +1,5 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { ElfinError } from '@elfin/core';
+import { ElfinError, throwIfAborted } from '@elfin/core';
 import type { BackfillSink } from './backfill.ts';
 import type { UploadEvent } from './events/event.ts';
 
@@ -23,7 +23,7 @@ export function asS3Notification(event: UploadEvent): string {
   return JSON.stringify({ Records: [record] });
 }
 
-/** Hands a backfill to an SQS queue, ten messages a call. */
+/** Hands a backfill to an SQS queue, ten messages a call. Errors: NETWORK_FAILED, once the client has retried; ABORTED. */
 export const enqueueToSqs =
   (client: SQSClient, queueUrl: string): BackfillSink =>
   async (events, { signal, onOutcome }) => {
@@ -32,6 +32,7 @@ export const enqueueToSqs =
       const entries = part.map((event, index) => ({ Id: String(index), MessageBody: asS3Notification(event) }));
       const command = new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: entries });
       const answer = await client.send(command, signal ? { abortSignal: signal } : {}).catch((cause: unknown) => {
+        throwIfAborted(signal);
         const message = `The queue ${queueUrl} did not take a batch (${(cause as Error).message}); check its URL and rights, then resume.`;
         throw new ElfinError('NETWORK_FAILED', message, { cause });
       });

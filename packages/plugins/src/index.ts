@@ -5,7 +5,7 @@ export * from './enqueue-cloudflare.ts';
 export type * from './events/event.ts';
 export { bareEtag, decodeFormKey } from './events/event.ts';
 export { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';
-export { RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './marks.ts';
+export { ORIGIN_MARK, RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './marks.ts';
 export * from './notify.ts';
 export type { Outcome, TriggerCounts } from './outcome.ts';
 export * from './prewarm.ts';

@@ -10,7 +10,7 @@ export interface Journal {
   append(event: unknown): Promise<void>;
   /** Names of the events that are still to be done, oldest first, those of earlier processes included. */
   pending(): Promise<readonly string[]>;
-  /** Undefined where it has been done meanwhile, by another process on the same folder. */
+  /** Undefined where it has been done meanwhile, by another process on the same folder. Throws SyntaxError for no JSON. */
   read(name: string): Promise<unknown>;
   /** Forgets an event that is done. */
   done(name: string): Promise<void>;

@@ -36,6 +36,7 @@ describe('rules', () => {
     ['{key}', [{ ...base, destination: 'out/{name}.{digest8}' }]],
     ['digest', [{ ...base, alias: 'out/{key}/{digest8}' }]],
     ['..', [{ ...base, destination: '../{key}/{digest8}' }]],
+    ['{dir} with {name}', [{ ...base, alias: 'latest/{dir}/{stem}.{ext}' }]],
     ['latest/{key}', [{ ...base, alias: 'restored/{key}' }]],
   ])('are refused with a word about %s', (word, input) => {
     expect(refusal(input)).toContain(word);

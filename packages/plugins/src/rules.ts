@@ -48,7 +48,10 @@ export const RuleSchema = z.strictObject({
     .default('restored/{key}/{digest8}.{ext}')
     .describe('Where to: `{key}`, or `{dir}` with `{name}` or `{stem}`; `{digest8}` or `{digest}`; `{ext}`, `{task}`.'),
   destinationBucket: z.string().min(1).optional().describe("Another bucket than the source's."),
-  alias: z.string().optional().describe('A stable copy for the newest upload, for example `latest/{key}`.'),
+  alias: z
+    .string()
+    .optional()
+    .describe('A stable copy for the newest upload, for example `latest/{key}`; `{key}`, or `{dir}` with `{name}`.'),
 });
 
 /** A rule as written in a configuration: see docs/plugins.md for each field. */

@@ -38,10 +38,12 @@ export const DESTINATION_NEEDS: Needs = (names) => {
     : 'beside {digest8} it needs {key}, or {dir} with {name}, else two sources could share a name';
 };
 
-/** An alias is stable: the same for every version of the source. */
+/** An alias is stable: the same for every version of the source. No digest tells `a.jpg` from `a.jpeg` here, so {stem} is not enough. */
 export const ALIAS_NEEDS: Needs = (names) => {
   if (names.has('digest') || names.has('digest8')) return 'it must not contain a digest, since it stays the same';
-  return namesSource(names) ? undefined : 'it needs {key}, or {dir} with {name}, else two sources could share a name';
+  return names.has('key') || (names.has('dir') && names.has('name'))
+    ? undefined
+    : 'it needs {key}, or {dir} with {name}, else two sources could share a name';
 };
 
 /** @throws CONFIG_INVALID for unknown placeholders, stray braces, and what `needs` says. */

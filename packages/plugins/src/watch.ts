@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { isElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError, isElfinError, type ObjectStore } from '@elfin/core';
 import { serve } from '@hono/node-server';
 import { createWebhook } from './adapters/node-webhook.ts';
-import { type BackfillReport, backfill, restoreHere } from './backfill.ts';
+import type { BackfillReport } from './backfill.ts';
 import { type Drain, startDrain } from './drain.ts';
 import { openJournal } from './journal.ts';
-import { pause } from './retry.ts';
+import { createReconciler } from './reconcile.ts';
 import type { Handled, Trigger } from './trigger.ts';
 
 export interface WatchOptions {
@@ -22,12 +22,13 @@ export interface WatchOptions {
   readonly concurrency?: number;
   /** Of the uploads: what the rules write to for these is probed before anything listens. Default: those of `reconcile`. */
   readonly buckets?: readonly string[];
-  /** Lists these at the start and every `everyMs`, and makes up for what no event told of. */
+  /** Lists these at the start and every `everyMs`, and makes up for what no event told of; what fails but may pass comes again. */
   readonly reconcile?: {
     readonly places: readonly { readonly bucket: string; readonly store: ObjectStore; readonly prefix?: string }[];
     /** Default: at the start only. */
     readonly everyMs?: number;
   };
+  /** Of events, and of what a reconciliation did not find done. */
   readonly onHandled?: (handled: readonly Handled[]) => void;
   readonly onReconciled?: (bucket: string, report: BackfillReport) => void;
   /** A probe or a reconciliation that failed and is made again. */
@@ -48,17 +49,19 @@ export interface Watch {
  * The webhook as a server: takes events of MinIO and versitygw, journals them, restores, and makes up for lost ones by
  * listing. `GET /healthz` needs no secret.
  *
- * @throws CONFIG_INVALID, OUTPUT_UNWRITABLE, STORE_UNSUITABLE before anything listens.
+ * @throws CONFIG_INVALID (also for a port that is taken), OUTPUT_UNWRITABLE, STORE_UNSUITABLE before anything listens.
  */
 export async function startWatch(options: WatchOptions): Promise<Watch> {
-  const { trigger, reconcile: plan, onHandled, concurrency = 8, maxBytes } = options;
+  const { trigger, reconcile: plan, concurrency = 8, maxBytes } = options;
+  const { onHandled, onReconciled, onError } = options;
+  const told = { ...(onHandled && { onHandled }), ...(onReconciled && { onReconciled }), ...(onError && { onError }) };
   const journal = await openJournal(options.journal);
   const webhook = createWebhook({ journal, secret: options.secret, ...(maxBytes !== undefined && { maxBytes }) });
   // Refused here: a store that does not keep its word. One that is not up yet will be: versitygw starts after its receiver.
   const buckets = options.buckets ?? (plan?.places ?? []).map(({ bucket }) => bucket);
   await trigger.check(buckets).catch((error: unknown) => {
     if (!(isElfinError(error) && error.retry)) throw error;
-    options.onError?.(error);
+    onError?.(error);
   });
   const stopping = new AbortController();
 
@@ -66,46 +69,31 @@ export async function startWatch(options: WatchOptions): Promise<Watch> {
     request.method === 'GET' && new URL(request.url).pathname === '/healthz'
       ? Response.json({ status: 'ok', counts: trigger.counts() })
       : webhook(request);
-  const server = serve({ fetch, port: options.port ?? 0, hostname: options.hostname ?? '127.0.0.1' });
-  if (!server.listening) await once(server, 'listening');
+  const { port: wanted = 0, hostname = '127.0.0.1' } = options;
+  const server = serve({ fetch, port: wanted, hostname });
+  if (!server.listening)
+    await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+      const message = `Cannot listen on ${hostname}:${wanted} (${cause.code}): choose another port.`;
+      throw new ElfinError('CONFIG_INVALID', message, { cause });
+    });
   const { port } = server.address() as AddressInfo;
   const drain = await startDrain({ journal, trigger, concurrency, ...(onHandled && { onHandled }) });
 
-  async function reconcile(): Promise<readonly BackfillReport[]> {
-    const reports: BackfillReport[] = [];
-    for (const place of plan?.places ?? []) {
-      const report = await backfill({
-        ...place,
-        rules: trigger.rules,
-        sink: restoreHere(trigger, concurrency),
-        signal: stopping.signal,
-      });
-      options.onReconciled?.(place.bucket, report);
-      reports.push(report);
-    }
-    return reports;
-  }
-  const reconciling = (async () => {
-    for (let failures = 0; plan && !stopping.signal.aborted; ) {
-      try {
-        await reconcile();
-        failures = 0;
-      } catch (error) {
-        if (stopping.signal.aborted) return;
-        failures++;
-        options.onError?.(error);
-      }
-      if (failures === 0 && plan.everyMs === undefined) return;
-      const soon = Math.min(60_000, 500 * 2 ** failures);
-      await pause(failures > 0 ? soon : (plan.everyMs ?? 0), stopping.signal);
-    }
-  })();
+  const reconciler = createReconciler({
+    ...told,
+    trigger,
+    concurrency,
+    places: plan?.places ?? [],
+    signal: stopping.signal,
+    ...(plan?.everyMs !== undefined && { everyMs: plan.everyMs }),
+  });
+  const reconciling = reconciler.run();
 
   return {
-    url: `http://${options.hostname ?? '127.0.0.1'}:${port}/events`,
+    url: `http://${hostname}:${port}/events`,
     port,
     drain,
-    reconcile,
+    reconcile: reconciler.pass,
     async stop() {
       stopping.abort();
       server.close();

@@ -48,7 +48,7 @@ export const backfill = defineVerb({
     const since = args.since === undefined ? undefined : Date.parse(args.since);
     if (Number.isNaN(since)) throw usageError(`--since is a date such as 2026-03-01, not "${args.since}".`);
     const input = await rulesFrom(args, place);
-    const storage = bucketStorage(s3Client(args.endpoint), place.bucket, input);
+    const storage = bucketStorage(await s3Client(args.endpoint), place.bucket, input);
     const store = storage(place.bucket)!;
     const stop = new AbortController();
     const interrupt = () => stop.abort();
@@ -86,6 +86,7 @@ export const backfill = defineVerb({
       const report = await runBackfill({
         ...wanted,
         sink,
+        purpose: JSON.stringify({ since, to: args.to }),
         ...(cursor && { cursor }),
         onOutcome(key, outcome) {
           if (!('error' in outcome)) return;

@@ -3,7 +3,7 @@ import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
 import { createRestorer } from '@elfin/core/node';
 import { defineVerb } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, failureOf } from '../failure.ts';
+import { EXIT, failureOf, usageError } from '../failure.ts';
 import { allBundled, bundledModels } from '../models.ts';
 
 interface Check {
@@ -18,7 +18,10 @@ export const doctor = defineVerb({
   description: 'Check what this machine restores photos on, and what is missing',
   args: { device: DEVICE_FLAG },
   examples: ['elfin doctor', 'elfin doctor --device http://127.0.0.1:8000 --json'],
-  async run({ args }) {
+  async run({ args, words }) {
+    if (words.length > 0) throw usageError(`doctor takes no "${words[0]}".`);
+    // Opens nothing yet: a word that is no device is the caller's mistake, not this machine's.
+    await using device = await createDevice(args.device);
     const checks = [
       await check('node', async () => {
         const [major = 0] = process.versions.node.split('.').map(Number);
@@ -45,7 +48,6 @@ export const doctor = defineVerb({
         return read.map(({ name }) => name).join(', ');
       }),
       await check('restoring', async () => {
-        await using device = await createDevice(args.device);
         await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime });
         const started = performance.now();
         const { implementation, provider, threads, declined } = await restorer.warmup({ task: 'derain' });

@@ -1,4 +1,3 @@
-import { basename, extname } from 'node:path';
 import {
   createModelRef,
   ElfinError,
@@ -18,6 +17,8 @@ import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, type Failure, failureOf, printFailure, usageError } from '../failure.ts';
 import { imagesBelow, readableFile } from '../inputs.ts';
 import { bundledModels, MODEL_FLAG, openModel } from '../models.ts';
+import { nameIn, pairWithTargets } from '../pairs.ts';
+import { withoutComparisons } from '../results.ts';
 import { table } from '../table.ts';
 
 type Scores = Readonly<Record<string, number>>;
@@ -40,13 +41,12 @@ export const evaluate = defineVerb({
     target: {
       type: 'string',
       valueHint: 'folder',
-      description: 'Their truths, under the same names; without it UIQM and UCIQE',
+      description: 'Their truths, under the same paths, extensions aside; without it UIQM and UCIQE',
     },
     space: {
       type: 'enum',
       options: ['y', 'rgb'],
-      default: 'y',
-      description: 'y as for rain, rgb as for low light and underwater',
+      description: 'Default: y, as for rain; rgb where --task is lowlight or underwater',
     },
     task: {
       type: 'enum',
@@ -73,17 +73,25 @@ export const evaluate = defineVerb({
   async run({ args, words }) {
     if (words.length > 0) throw usageError(`eval takes no "${words[0]}": name folders with --input and --target.`);
     if (!args.input) throw usageError('--input is missing.');
+    const restoring = args.model !== MODEL_FLAG.default || args.tiling !== 'auto' || args.precision !== 'stored';
+    if (!args.task && (restoring || args.tile || args.passes))
+      throw usageError('--model, --tiling, --tile, --passes and --precision need --task: they say how to restore.');
     const inputs = await filesOf(args.input);
-    const targets = args.target ? new Map((await filesOf(args.target)).map((file) => [stem(file), file])) : undefined;
+    const targets = args.target
+      ? pairWithTargets(
+          { folder: args.input, files: inputs },
+          { folder: args.target, files: await filesOf(args.target) },
+        )
+      : undefined;
     const codec = await loadSharpCodec();
     const read = async (path: string) => codec.decode(await readableFile(path));
-    const space = args.space as 'y' | 'rgb';
+    const task = args.task as Task | undefined;
+    const space = (args.space as 'y' | 'rgb' | undefined) ?? (task && task !== 'derain' ? 'rgb' : 'y');
     const measure = (image: PixelImage, truth: PixelImage | undefined): Scores =>
       truth
         ? { psnr: psnr(image, truth, space), ssim: ssim(image, truth, space) }
         : { uiqm: uiqm(image).uiqm, uciqe: uciqe(image).uciqe };
 
-    const task = args.task as Task | undefined;
     await using device = await createDevice(args.device);
     await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime });
     const model = task && (await atPrecision(await openModel(args.model, task), args.precision as Precision));
@@ -97,9 +105,9 @@ export const evaluate = defineVerb({
 
     const images: Measured[] = [];
     for (const file of inputs) {
-      const name = stem(file);
+      const name = nameIn(args.input, file);
       try {
-        const partner = targets?.get(name);
+        const partner = targets?.get(file);
         if (targets && !partner)
           throw new ElfinError('INPUT_UNREADABLE', `${args.target} holds no target named ${name}.`);
         const image = await read(file);
@@ -140,14 +148,10 @@ async function atPrecision(model: ModelRef, precision: Precision): Promise<Model
 async function filesOf(folder: string): Promise<string[]> {
   const files = await imagesBelow(folder);
   if (files.length === 0) throw usageError(`${folder} holds no images.`);
-  return files;
+  return withoutComparisons(files);
 }
 
-function stem(file: string): string {
-  return basename(file, extname(file));
-}
-
-/** Means by name; equal pictures, whose PSNR is infinite, count only where all are. */
+/** Means by name; equal pictures, whose PSNR is infinite, count only where all are equal, as in training/evaluate.py. */
 function meanOf(all: readonly Scores[]): Scores {
   const names = Object.keys(all[0] ?? {});
   return Object.fromEntries(
@@ -165,7 +169,7 @@ function report(images: readonly Measured[], mean: Scores, input: Scores | undef
   const row = (label: string, scores: Scores | undefined, before: Scores | undefined) => [
     label,
     ...names.flatMap((name) => {
-      const format = (from: Scores | undefined) => from?.[name]?.toFixed(digits(name)) ?? '–';
+      const format = (from: Scores | undefined) => from?.[name]?.toFixed(digits(name)).replace('Infinity', '∞') ?? '–';
       return input ? [format(before), format(scores)] : [format(scores)];
     }),
   ];

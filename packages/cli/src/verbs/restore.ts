@@ -40,12 +40,18 @@ export const restore = defineVerb({
   name: 'restore',
   description: 'Restore photos: files, folders, globs, or - for standard input',
   args: {
-    inputs: { type: 'positional', description: 'What to restore', required: true },
+    inputs: {
+      type: 'positional',
+      description:
+        'What to restore; folders and globs leave out results of earlier runs: what lies below -o, and a.restored.*, a.compare.jpg and a.map.png where a.* is there',
+      required: true,
+    },
     output: {
       type: 'string',
       alias: 'o',
       valueHint: 'file|folder|-',
-      description: 'Where results go (default: <name>.restored.<ext> beside each)',
+      description:
+        'Where results go (default: <name>.restored.<ext> beside each); with - neither --json nor --compare nor --map',
     },
     task: { type: 'enum', options: [...TASKS, 'auto'], default: 'derain', description: 'What to restore from' },
     model: MODEL_FLAG,
@@ -133,14 +139,22 @@ export const restore = defineVerb({
       metadata: args.metadata as MetadataPolicy,
       ...given('quality', numberFlag('quality', args.quality, { min: 1, max: 100, integer: true })),
     };
-    const inputs = await expandInputs(words);
-    const plan = await planOutputs(inputs, { output: args.output, format: args.format as OutputFormat | undefined });
+    const { inputs, leftOut } = await expandInputs(words, args.output);
+    const plan = await planOutputs(inputs, {
+      output: args.output,
+      format: args.format as OutputFormat | undefined,
+      compare: args.compare === true,
+      map: args.map === true,
+    });
+    const piped = [...plan.values()].some(({ path }) => path === '-');
+    if (piped && args.json)
+      throw usageError('The image goes to standard output, where --json would write as well: name a file with -o.');
     const threads = numberFlag('threads', args.threads, { min: 1, max: 1024, integer: true });
     await using device = await createDevice(args.device, given('threads', threads));
     const jobs = numberFlag('jobs', args.jobs, { min: 1, max: 64, integer: true }) ?? 1;
     await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime, concurrency: jobs });
     const interruption = interruptible();
-    const quiet = args.json === true || [...plan.values()].some(({ path }) => path === '-');
+    const quiet = args.json === true || piped;
     const progress = createProgress({ enabled: !quiet });
 
     const work = async ([input, target]: [Input, Target]): Promise<Outcome> => {
@@ -154,8 +168,6 @@ export const restore = defineVerb({
             onProgress: (state) => show(progress, label, state),
           },
           force: args.force === true,
-          compare: args.compare === true,
-          map: args.map === true,
         });
         progress.stop();
         if (!quiet) process.stderr.write(describe(input, done));
@@ -166,12 +178,16 @@ export const restore = defineVerb({
         return { input: input.path, error: failureOf(error) };
       }
     };
+    if (leftOut > 0 && !args.json)
+      process.stderr.write(`${leftOut} left out as ${leftOut === 1 ? 'a result' : 'results'} of earlier runs\n`);
     const limit = pLimit(jobs);
     const outcomes = await Promise.all([...plan].map((entry) => limit(work, entry)));
     interruption.end();
     const failed = outcomes.filter(({ error }) => error).length;
     if (args.json)
-      process.stdout.write(`${JSON.stringify({ restored: outcomes.length - failed, failed, images: outcomes })}\n`);
+      process.stdout.write(
+        `${JSON.stringify({ restored: outcomes.length - failed, failed, leftOut, images: outcomes })}\n`,
+      );
     else if (outcomes.length > 1) process.stderr.write(`${outcomes.length - failed} restored, ${failed} failed\n`);
     return failed > 0 ? EXIT.failed : EXIT.done;
   },

@@ -1,6 +1,6 @@
 import { createTrigger, notifierFor } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
-import { defineVerb } from '../command.ts';
+import { defineVerb, numberFlag } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, printFailure, usageError } from '../failure.ts';
 import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
@@ -37,12 +37,10 @@ export const watch = defineVerb({
     const place = parseBucketUrl(words[0]);
     const secret = process.env.ELFIN_WEBHOOK_SECRET;
     if (secret === undefined) throw usageError('Set ELFIN_WEBHOOK_SECRET: who knows it may tell of uploads.');
-    const every = args.reconcile === undefined ? undefined : Number(args.reconcile);
-    if (every !== undefined && !(every >= 0 && every <= 1e6))
-      throw usageError(`--reconcile is seconds, not "${args.reconcile}".`);
+    const every = numberFlag('reconcile', args.reconcile, { min: 0, max: 1_000_000 });
     const notify = notifierFor(process.env.ELFIN_NOTIFY_URL, process.env.ELFIN_NOTIFY_SECRET);
     const rules = await rulesFrom(args, place);
-    const storage = bucketStorage(s3Client(args.endpoint), place.bucket, rules);
+    const storage = bucketStorage(await s3Client(args.endpoint), place.bucket, rules);
     const store = storage(place.bucket)!;
     await using device = await createDevice(args.device);
     const { restorer, dispose } = uploadRestorer(device);
@@ -80,7 +78,7 @@ export const watch = defineVerb({
         process.stdout.write(
           json
             ? `${JSON.stringify({ reconciled: bucket, listed, outcomes })}\n`
-            : `reconciled ${bucket}: ${listed} listed, ${outcomes.restored ?? 0} restored\n`,
+            : `reconciled ${bucket}: ${listed} listed, ${outcomes.restored ?? 0} restored, ${outcomes.failed ?? 0} failed\n`,
         ),
       onError: (error) => printFailure(error, { debug: false }),
     });

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ElfinError } from '@elfin/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
 import { createMemoryStorage, createTrigger, type TriggerOptions, type UploadEvent } from '../index.ts';
@@ -70,6 +71,14 @@ describe('webhook', () => {
     await expect(setUp({ secret: 'has a space in it, though long' })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
   });
 
+  it('says so where its port is taken', async () => {
+    const { server } = await setUp();
+    await expect(setUp({ port: server.port })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: `Cannot listen on 127.0.0.1:${server.port} (EADDRINUSE): choose another port.`,
+    });
+  });
+
   it('answers 503 where the journal cannot be written', async () => {
     const { post } = await setUp();
     await rm(join(folder, 'pending'), { recursive: true });
@@ -124,6 +133,23 @@ describe('reconciliation', () => {
     await upload(store, 'incoming/lost.jpg', 'photo');
     expect(await server.reconcile()).toMatchObject([{ outcomes: { restored: 1, done: 1 } }]);
     expect(results(store)).toHaveLength(2);
+  });
+
+  it('says what failed in the starting pass, and comes back to it', async () => {
+    const store = createMemoryStorage();
+    await upload(store, 'incoming/early.jpg', 'photo');
+    let faults = 1;
+    const get: typeof store.get = async (key, options) => {
+      if (key.startsWith('incoming/') && faults-- > 0) throw new ElfinError('STORE_FAILED', 'The store said no.');
+      return store.get(key, options);
+    };
+    const failing = { ...store, get };
+    const told: string[] = [];
+    const onHandled: WatchOptions['onHandled'] = (handled) =>
+      told.push(...handled.map(({ outcome }) => ('error' in outcome ? outcome.error.code : outcome.status)));
+    await setUp({ reconcile: { places: [{ bucket: 'photos', store: failing }] }, onHandled }, {}, failing);
+    await expect.poll(() => results(store), { timeout: 5000 }).toHaveLength(1);
+    await expect.poll(() => told).toEqual(['STORE_FAILED', 'restored']);
   });
 
   it('does not listen over a store without conditional writes', async () => {

@@ -148,6 +148,23 @@ describe('the short way', () => {
     expect(await both[0]!.delete('a.jpg', { ifMatch: one!.etag })).toBe(true);
   });
 
+  it.each([
+    ['directly', true],
+    ['by the SDK', false],
+  ])('keeps user metadata outside ASCII %s, also what came as raw UTF-8', async (_, direct) => {
+    const s3 = await startS3();
+    cleanups.push(() => s3.close());
+    const store = createS3Storage({ client: clientOf(s3.endpoint), bucket: 'photos', direct });
+    const place = 'Süd, 写真 🌧️ '.repeat(8).trim();
+    await store.put('a.jpg', text('photo'), { metadata: { place, camera: 'test' } });
+    const [sent] = [...s3.objects.values()];
+    expect(sent?.metadata['x-amz-meta-place']).toMatch(/^(=\?UTF-8\?B\?[\w+/=]+\?= ?)+$/);
+    expect((await store.head('a.jpg'))?.metadata).toEqual({ place, camera: 'test' });
+    s3.objects.set('b.jpg', { ...sent!, metadata: { 'x-amz-meta-place': Buffer.from(place).toString('latin1') } });
+    const found = await store.get('b.jpg');
+    expect(found).toMatchObject({ metadata: { place } });
+  });
+
   it('leaves retries to the SDK', async () => {
     const faults = [503, 500];
     const s3 = await startS3({ fault: () => faults.shift() });

@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { ObjectStore } from '@elfin/core';
 import { bareEtag } from '../events/event.ts';
-import { headOf, quoted, type S3Head, taggingOf, type WriteExtras } from './s3-head.ts';
+import { headOf, metadataOf, quoted, type S3Head, taggingOf, type WriteExtras } from './s3-head.ts';
 import { createSender, type ObjectAnswer } from './s3-request.ts';
 import { bytesOf } from './storage.ts';
 
@@ -57,7 +57,7 @@ export function directly(sdk: ObjectStore, { client, bucket, extra }: DirectOpti
         'content-type': type ?? 'application/octet-stream',
         ...(Object.keys(tags).length > 0 && { 'x-amz-tagging': taggingOf(tags) }),
         ...(storageClass && { 'x-amz-storage-class': storageClass }),
-        ...renamed(metadata, (name) => METADATA + name.toLowerCase()),
+        ...renamed(metadataOf(metadata), (name) => METADATA + name.toLowerCase()),
       };
       const answer = await send({ method: 'PUT', key, headers, body, signal });
       if (answer?.status === 200) return { etag: bareEtag(answer.headers.etag) ?? '' };

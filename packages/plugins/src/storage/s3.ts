@@ -12,7 +12,7 @@ import { ElfinError, type ObjectStore } from '@elfin/core';
 import { bareEtag } from '../events/event.ts';
 import { directly } from './s3-direct.ts';
 import { s3Error } from './s3-error.ts';
-import { headOf, quoted, taggingOf, type WriteExtras } from './s3-head.ts';
+import { headOf, metadataOf, quoted, taggingOf, type WriteExtras } from './s3-head.ts';
 import { bytesOf } from './storage.ts';
 
 export interface S3StorageOptions {
@@ -84,7 +84,7 @@ export function createS3Storage(options: S3StorageOptions): ObjectStore {
           ...(ifAbsent && { IfNoneMatch: '*' }),
           ...(ifMatch && { IfMatch: quoted(ifMatch) }),
           ...(type && { ContentType: type }),
-          ...(metadata && { Metadata: { ...metadata } }),
+          ...(metadata && { Metadata: metadataOf(metadata) }),
           ...(tags && Object.keys(tags).length > 0 && { Tagging: taggingOf(tags) }),
           ...(storageClass && { StorageClass: storageClass as StorageClass }),
         });
