@@ -21,6 +21,15 @@ test('the threads that onnxruntime-web was started with stay, and that is told',
   });
 });
 
+test('onnxruntime-web that could not be loaded once is loaded the next time', async () => {
+  let times = 0;
+  const moody = () => (times++ === 0 ? Promise.reject(new Error('offline')) : ort());
+  await using runtime = createWebRuntime({ ort: moody, device: 'wasm', threads: 2 });
+  const model = await seededModel();
+  await expect(runtime.open(model, OWN)).rejects.toThrow('offline');
+  expect((await runtime.open(model, OWN)).backend.provider).toBe('wasm');
+});
+
 test('WebGPU asked for where there is none is refused, with the reason', async () => {
   await using runtime = createWebRuntime({ ort, device: 'webgpu' });
   await expect(runtime.open(await seededModel(), OWN)).rejects.toMatchObject({

@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { CLASSIFY_LEAST_SIDE, classify } from './classify.ts';
+import { CLASSIFIER_DIGEST } from './classify-digest.ts';
 import { measureFeatures } from './classify-features.ts';
-import { FEATURES } from './classify-table.ts';
+import { BIAS, CLASSES, FEATURES, THRESHOLD } from './classify-table.ts';
 import { isElfinError } from './errors.ts';
 import type { PixelImage } from './image/pixels.ts';
+import { sha256 } from './sha256.ts';
 
 interface Fixture {
   readonly names: readonly string[];
@@ -72,6 +74,11 @@ describe('measureFeatures', () => {
         expect(value).toBeCloseTo(expected[i]!, 9);
       });
   });
+});
+
+it('has the digest that results are named after', async () => {
+  const decides = [CLASSES, BIAS, THRESHOLD, FEATURES, CLASSIFY_LEAST_SIDE, fixture.cases];
+  expect(CLASSIFIER_DIGEST).toBe(await sha256(new TextEncoder().encode(JSON.stringify(decides))));
 });
 
 describe('classify', () => {

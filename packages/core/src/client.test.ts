@@ -45,14 +45,18 @@ test('waits past an interim image, which it shows once, a lock and a busy server
 });
 
 test('follows a job to its result, and a failed one to its code', async () => {
-  const accepted = (response: ServerResponse) => response.writeHead(202, { ...soon, location: '/jobs/abc' }).end('{}');
+  const accepted = (response: ServerResponse) =>
+    response.writeHead(202, { ...soon, location: '/jobs/abc?to=%2Fi%2Fx' }).end('{}');
   const state = (body: object) => (response: ServerResponse) =>
     response.writeHead(200, { ...soon, 'content-type': 'application/json' }).end(JSON.stringify(body));
   const done = (response: ServerResponse) =>
     response.writeHead(303, { location: '/i/x?sig=1', 'content-type': 'application/json' }).end('{}');
   const { url, paths } = await answering(accepted, state({ state: 'running' }), done, image);
   expect(await (await awaitRestored(url)).text()).toBe('done');
-  expect(paths).toEqual(['/i/x', '/jobs/abc', '/jobs/abc', '/i/x?sig=1']);
+  expect(paths).toEqual(['/i/x', '/jobs/abc?to=%2Fi%2Fx', '/jobs/abc?to=%2Fi%2Fx', '/i/x?sig=1']);
+  const untold = await answering(accepted, state({ state: 'running' }), state({ state: 'done' }), image);
+  expect(await (await awaitRestored(untold.url)).text()).toBe('done');
+  expect(untold.paths.at(-1)).toBe('/i/x');
   const failing = await answering(accepted, state({ state: 'failed', error: { code: 'IMAGE_CORRUPT' } }));
   await expect(awaitRestored(failing.url)).rejects.toMatchObject({ code: 'IMAGE_CORRUPT' });
 });

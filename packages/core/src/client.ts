@@ -57,6 +57,7 @@ export async function awaitRestored(url: string | URL, options: AwaitOptions = {
   const late = AbortSignal.timeout(timeout);
   const signal = options.signal ? AbortSignal.any([options.signal, late]) : late;
   let next = String(url);
+  let job: string | undefined;
   let shown = false;
   for (;;) {
     throwIfAborted(options.signal);
@@ -68,17 +69,19 @@ export async function awaitRestored(url: string | URL, options: AwaitOptions = {
       if (signal.aborted) continue;
       throw new ElfinError('NETWORK_FAILED', 'The image server cannot be reached.', { cause });
     }
-    const isJob =
-      response.headers.get('content-type')?.startsWith('application/json') === true && /\/jobs\/[\w-]+$/.test(next);
+    const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
     if (response.status === 202) {
       next = new URL(response.headers.get('location') ?? next, response.url || next).href;
-    } else if (isJob && response.ok) {
+      job = next;
+    } else if (next === job && isJson && response.ok && !response.redirected) {
       // Done is a 303 that fetch has followed already: JSON from the job itself means that it is not.
       const { state, error } = (await response.clone().json()) as { state: string; error?: { code: string } };
       if (state === 'failed' || state === 'cancelled') {
         const code = error && Object.hasOwn(ERRORS, error.code) ? (error.code as ElfinErrorCode) : 'JOB_CANCELLED';
         throw new ElfinError(code, `The work ${state}.`);
       }
+      // A job that was not told where to lead to: the result is where it was asked for.
+      if (state === 'done') next = String(url);
     } else if (response.ok && !isInterim(response)) return response;
     else if (response.ok) {
       if (!shown) onInterim?.(response.clone());

@@ -30,7 +30,7 @@ export * from './protocol/status.ts';
 export type { EncodedInput } from './restore/input.ts';
 export * from './restore/options.ts';
 export type * from './restore/report.ts';
-export { createSessionPool, type SessionPool } from './restore/sessions.ts';
+export { createSessionPool, type SessionPool, type SessionWish } from './restore/sessions.ts';
 export type { Restored, RestoreInput, Restorer, RestorerOptions, WarmupOptions } from './restorer.ts';
 export { createRestorer } from './restorer.ts';
 export * from './result-key.ts';

@@ -67,6 +67,10 @@ test('a bare weights file is a model of its own', async () => {
 
 test('what is no model is refused with the reason', async () => {
   await writeFile(join(root, 'photo.jpg'), Uint8Array.of(255, 216, 255, 224, 0, 16));
+  for (const url of ['file://host/model', 'file:///a%2Fb', 'https://host/model']) {
+    const refused = expect.objectContaining({ code: 'OPTION_INVALID' });
+    await expect(loadModel(new URL(url))).rejects.toEqual(refused);
+  }
   await symlink(join(root, 'loop'), join(root, 'loop'));
   const folder = join(root, 'no-weights');
   await writeModel(folder, await imported());

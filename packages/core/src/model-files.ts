@@ -1,12 +1,13 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ElfinError } from './errors.ts';
 import { type ImportedModel, importCheckpoint } from './import-checkpoint.ts';
 import { parseManifest } from './model/manifest.ts';
 import type { ModelRef } from './model/models.ts';
 import { onnxManifest } from './model/onnx-file.ts';
 import { createModelRef } from './model-ref.ts';
+import { writeAtomically } from './restore/atomic.ts';
+import { pathOf } from './restore/node-input.ts';
 import { sha256 } from './sha256.ts';
 import type { ImportOptions } from './weights/index.ts';
 
@@ -17,11 +18,11 @@ const MOST_BYTES = 512 * 1024 * 1024;
  * A model out of files: a folder with `manifest.json` and `weights.safetensors`, or a bare `.safetensors`, `.pth` or `.pt` file,
  * which is imported in memory. An `.onnx` file is run as it is, tiled as `whole` or `local`.
  * @param options what a bare file does not say itself; a folder's manifest says everything
- * @throws MODEL_UNKNOWN where nothing is, INPUT_UNREADABLE, MANIFEST_INVALID, and for bare files what
+ * @throws MODEL_UNKNOWN where nothing is, OPTION_INVALID for a URL that names no file, INPUT_UNREADABLE, MANIFEST_INVALID, and for bare files what
  * {@link importCheckpoint} throws
  */
 export async function loadModel(path: string | URL, options: Omit<ImportOptions, 'where'> = {}): Promise<ModelRef> {
-  const name = path instanceof URL ? fileURLToPath(path) : path;
+  const name = path instanceof URL ? pathOf(path) : path;
   const info = await stat(name).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') throw unknown(name, 'Nothing is there', cause);
     throw unreadable(name, cause);
@@ -52,12 +53,12 @@ export async function writeModel(
 ): Promise<void> {
   const files = [
     ['weights.safetensors', weights],
-    ['manifest.json', `${JSON.stringify(manifest, null, 2)}\n`],
+    ['manifest.json', new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`)],
   ] as const;
   try {
     await mkdir(folder, { recursive: true });
     for (const [name] of files) if (!force) await refuseExisting(join(folder, name));
-    for (const [name, content] of files) await writeWhole(join(folder, name), content);
+    for (const [name, content] of files) await writeAtomically(join(folder, name), content, { force });
   } catch (cause) {
     if (cause instanceof ElfinError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
@@ -70,17 +71,6 @@ export async function writeModel(
 async function refuseExisting(path: string): Promise<void> {
   const there = await stat(path).catch(() => undefined);
   if (there) throw new ElfinError('OUTPUT_EXISTS', `${path} exists: choose another folder, or force overwriting.`);
-}
-
-async function writeWhole(path: string, content: string | Uint8Array): Promise<void> {
-  const draft = `${path}.${process.pid}.part`;
-  try {
-    await writeFile(draft, content);
-    await rename(draft, path);
-  } catch (cause) {
-    await rm(draft, { force: true });
-    throw cause;
-  }
 }
 
 async function read(path: string): Promise<Uint8Array> {

@@ -77,7 +77,7 @@ export function assembleRestorer<Input>(
     async restore(input, options) {
       const called = performance.now();
       const model = await workshop.plan(options);
-      return workshop.inTurn(options.signal, async (signal) => {
+      return workshop.inTurn(options, async (signal) => {
         const begun = performance.now();
         const limited = { ...options, signal };
         options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
@@ -101,7 +101,8 @@ export function assembleRestorer<Input>(
         return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, timings } };
       });
     },
-    warmup: ({ task, model, signal }) => workshop.inTurn(signal, (both) => workshop.warmup(task, model, both)),
+    warmup: ({ task, model, signal }) =>
+      workshop.inTurn(signal ? { signal } : {}, (both) => workshop.warmup(task, model, both)),
     dispose: () => workshop.dispose(),
     [Symbol.asyncDispose]: () => workshop.dispose(),
   };

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { CLASSIFIER_DIGEST } from './classify-digest.ts';
 import { ElfinError } from './errors.ts';
 import type { Models } from './model/models.ts';
 import {
@@ -10,17 +11,19 @@ import {
   resultKey,
   resultModels,
 } from './result-key.ts';
+import { sha256 } from './sha256.ts';
+import { planTiles } from './tiling/plan.ts';
 
-const options: fc.Arbitrary<ResultOptions> = fc.record(
+const anyOptions: fc.Arbitrary<ResultOptions> = fc.record(
   {
     restore: fc.constantFrom('derain', 'lowlight', 'underwater', 'auto', 'none'),
     format: fc.constantFrom('jpeg', 'png', 'webp', 'avif', 'tiff'),
     strength: fc.integer({ min: 0, max: 1000 }).map((n) => n / 1000),
     model: fc.constantFrom('lw', 'full'),
     tiling: fc.constantFrom('auto', 'local', 'global', 'whole'),
-    tile: fc.integer({ min: 16, max: 2048 }),
-    overlap: fc.integer({ min: 0, max: 512 }),
-    passes: fc.integer({ min: 0, max: 4 }),
+    tile: fc.integer({ min: 4, max: 128 }).map((n) => 16 * n),
+    overlap: fc.integer({ min: 0, max: 32 }).map((n) => 32 * n),
+    passes: fc.integer({ min: 0, max: 8 }),
     width: fc.integer({ min: 1, max: 8192 }),
     height: fc.integer({ min: 1, max: 8192 }),
     fit: fc.constantFrom('scale-down', 'contain', 'cover', 'crop', 'pad'),
@@ -29,6 +32,7 @@ const options: fc.Arbitrary<ResultOptions> = fc.record(
   },
   { requiredKeys: ['restore', 'format'] },
 );
+const options = anyOptions.filter(({ tile = 512, overlap = 0 }) => overlap <= tile / 2);
 const digest = fc.stringMatching(/^[0-9a-f]{64}$/);
 const identities: fc.Arbitrary<ResultIdentity> = fc.record({
   source: fc.webUrl(),
@@ -47,7 +51,15 @@ test('sorted, without defaults and without options that decide nothing', () => {
     canonicalOptions({ restore: 'derain', format: 'webp', width: 1200, strength: 1, model: 'lw', metadata: 'none' }),
   ).toBe('format=webp,restore=derain,width=1200');
   expect(
-    canonicalOptions({ restore: 'none', format: 'png', strength: 0.5, quality: 80, fit: 'cover', tile: 256 }),
+    canonicalOptions({
+      restore: 'none',
+      format: 'png',
+      strength: 0.5,
+      quality: 80,
+      fit: 'cover',
+      tile: 256,
+      overlap: 224,
+    }),
   ).toBe('format=png,restore=none');
   expect(canonicalOptions({ restore: 'auto', format: 'jpeg', strength: 0.1 + 0.2, tiling: 'local', passes: 2 })).toBe(
     'format=jpeg,restore=auto,strength=0.3,tiling=local',
@@ -87,6 +99,12 @@ test.each([
   'restore=derain,format=png,width=0x10',
   'restore=derain,format=png,width=1.5',
   'restore=derain,format=png,width=0',
+  'restore=derain,format=png,tile=48',
+  'restore=derain,format=png,tile=100',
+  'restore=derain,format=png,overlap=16',
+  'restore=derain,format=png,overlap=288',
+  'restore=derain,format=png,tile=128,overlap=96',
+  'restore=derain,format=png,passes=9',
   'restore=derain,format=png,__proto__=1',
   'restore=derain,format=png,constructor=1',
 ])('refuses %j', (text) => {
@@ -104,6 +122,72 @@ test('no text makes the parser fail otherwise than by its own error', () => {
     }),
     { numRuns: 1000 },
   );
+});
+
+test('whatever is read can be planned', () => {
+  const asked = fc.record(
+    {
+      tiling: fc.constantFrom('auto', 'local', 'global', 'whole'),
+      tile: fc.oneof(
+        fc.integer({ min: 0, max: 300 }),
+        fc.integer({ min: 0, max: 70 }).map((n) => 16 * n),
+      ),
+      overlap: fc.oneof(
+        fc.integer({ min: 0, max: 300 }),
+        fc.integer({ min: 0, max: 20 }).map((n) => 32 * n),
+      ),
+      passes: fc.integer({ min: 0, max: 20 }),
+    },
+    { requiredKeys: [] },
+  );
+  const size = { width: 900, height: 700, crop: 128 };
+  let planned = 0;
+  fc.assert(
+    fc.property(asked, (given) => {
+      const pairs = Object.entries({ restore: 'derain', format: 'png', ...given }).map((pair) => pair.join('='));
+      let read: ResultOptions;
+      try {
+        read = parseResultOptions(pairs.join(','));
+      } catch {
+        return;
+      }
+      const { tiling, tile, overlap, passes } = read;
+      planTiles({
+        ...size,
+        ...(tiling && { mode: tiling }),
+        ...(tile !== undefined && { tile }),
+        ...(overlap !== undefined && { overlap }),
+        ...(passes !== undefined && { passes }),
+      });
+      planned++;
+    }),
+    { numRuns: 2000 },
+  );
+  expect(planned).toBeGreaterThan(200);
+});
+
+test('only what the classifier decides is named after it', async () => {
+  const named = (restore: 'auto' | 'derain', models: string[]) =>
+    resultKey({
+      source: 's',
+      validator: { version: '1' },
+      options: { restore, format: 'png' },
+      models,
+      codec: { name: 'c', version: '1' },
+    });
+  const digest = (text: string) => sha256(new TextEncoder().encode(text));
+  const parts = (restore: string, ...more: string[][]) =>
+    JSON.stringify([
+      ['elfin-result', 3],
+      ['source', 's'],
+      ['version', '1'],
+      ['options', `format=png,restore=${restore}`],
+      ['models', 'a'],
+      ...more,
+      ['codec', 'c', '1'],
+    ]);
+  expect(await named('auto', ['a'])).toBe(await digest(parts('auto', ['classifier', CLASSIFIER_DIGEST])));
+  expect(await named('derain', ['a'])).toBe(await digest(parts('derain')));
 });
 
 test('a key is 64 hex digits and depends on every part', async () => {

@@ -1,12 +1,17 @@
+import { CLASSIFIER_DIGEST } from './classify-digest.ts';
 import { ElfinError, isElfinError } from './errors.ts';
 import { type ModelSize, type Models, TASKS, type Task } from './model/models.ts';
 import { sha256 } from './sha256.ts';
+import { MULTIPLE } from './tiling/pad.ts';
+import { DEFAULT_TILE, MOST_PASSES, mostOverlap, OVERLAP_MULTIPLE, SMALLEST_TILE } from './tiling/plan.ts';
 
 /**
  * Raised whenever the same weights, options and codec would give other pixels (a change to the graph's arithmetic or to the
  * tiling): every stored result is then made anew.
  */
-const RESULT_VERSION = 2;
+const RESULT_VERSION = 3;
+/** Longer sides, and tiles of longer sides, are not spoken of. */
+const LONGEST_SIDE = 65_535;
 
 interface Option<T> {
   /** The value in its one canonical spelling; undefined where it is not one. */
@@ -19,6 +24,7 @@ interface Option<T> {
 }
 
 const notRestored = ({ restore }: ResultOptions) => restore === 'none';
+const notTiled = (options: ResultOptions) => notRestored(options) || options.tiling === 'whole';
 
 /** The options that decide the bytes of a result: one entry feeds type checks, parser and canonical form. */
 const TABLE: { readonly [K in keyof ResultOptions]-?: Option<NonNullable<ResultOptions[K]>> } = {
@@ -28,20 +34,20 @@ const TABLE: { readonly [K in keyof ResultOptions]-?: Option<NonNullable<ResultO
     idle: ({ width, height }) => width === undefined && height === undefined,
   },
   format: choice(['jpeg', 'png', 'webp', 'avif', 'tiff']),
-  height: whole(1, 65_535),
+  height: whole(1, LONGEST_SIDE),
   metadata: { ...choice(['none', 'copyright', 'keep']), standard: 'none' },
   model: { ...choice(['lw', 'full']), standard: 'lw', idle: notRestored },
-  overlap: { ...whole(0, 65_535), idle: (options) => notRestored(options) || options.tiling === 'whole' },
+  overlap: { ...whole(0, LONGEST_SIDE, OVERLAP_MULTIPLE), idle: notTiled },
   passes: {
-    ...whole(0, 16),
-    idle: (options) => notRestored(options) || options.tiling === 'whole' || options.tiling === 'local',
+    ...whole(0, MOST_PASSES),
+    idle: (options) => notTiled(options) || options.tiling === 'local',
   },
   quality: { ...whole(1, 100), idle: ({ format }) => format === 'png' || format === 'tiff' },
   restore: choice([...TASKS, 'auto', 'none']),
   strength: { ...fraction(), standard: 1, idle: notRestored },
-  tile: { ...whole(16, 65_535), idle: (options) => notRestored(options) || options.tiling === 'whole' },
+  tile: { ...whole(SMALLEST_TILE, LONGEST_SIDE, MULTIPLE), idle: notTiled },
   tiling: { ...choice(['auto', 'local', 'global', 'whole']), standard: 'auto', idle: notRestored },
-  width: whole(1, 65_535),
+  width: whole(1, LONGEST_SIDE),
 };
 
 /** What decides the bytes of a result, beside the source, the weights and the codec. */
@@ -74,6 +80,7 @@ export interface ResultOptions {
  * `name=value,…`. Two sets of options with the same canonical form give the same bytes. Errors: OPTION_INVALID.
  */
 export function canonicalOptions(options: ResultOptions): string {
+  checkOverlap(options);
   return Object.entries(TABLE)
     .flatMap(([name, option]: [string, Option<unknown>]) => {
       const given = options[name as keyof ResultOptions];
@@ -111,7 +118,17 @@ export function parseResultOptions(text: string): ResultOptions {
   for (const name of ['restore', 'format'] as const) {
     if (!read.has(name)) throw invalid(name, 'nothing', TABLE[name].expected);
   }
-  return Object.fromEntries(read) as unknown as ResultOptions;
+  const options = Object.fromEntries(read) as unknown as ResultOptions;
+  checkOverlap(options);
+  return options;
+}
+
+/** As the planner would, with the tile that it takes where none is given. */
+function checkOverlap(options: ResultOptions): void {
+  const { overlap, tile = DEFAULT_TILE } = options;
+  const most = mostOverlap(tile);
+  if (overlap === undefined || !(overlap > most) || notTiled(options)) return;
+  throw invalid('overlap', String(overlap), `at most ${most}, half of a tile of ${tile}`);
 }
 
 /** What tells two states of one source apart: its version id or strong ETag, else the digest of its bytes. */
@@ -128,7 +145,7 @@ export interface ResultIdentity {
   readonly options: ResultOptions;
   /**
    * Digests of all weights that may decide the pixels, in any order: one for a task, none for `restore: 'none'`,
-   * every candidate's and the classifier's for `auto`.
+   * every candidate's for `auto`. The classifier that chooses among these is reckoned in by itself.
    */
   readonly models: readonly string[];
   readonly codec: { readonly name: string; readonly version: string };
@@ -172,6 +189,7 @@ export async function resultKey(identity: ResultIdentity): Promise<string> {
     [kind, value],
     ['options', canonicalOptions(options)],
     ['models', ...models.toSorted()],
+    ...(options.restore === 'auto' ? [['classifier', CLASSIFIER_DIGEST]] : []),
     ['codec', codec.name, codec.version],
   ];
   return sha256(new TextEncoder().encode(JSON.stringify(parts)));
@@ -184,12 +202,14 @@ function choice<const T extends string>(values: readonly T[]): { parse: Option<T
   };
 }
 
-function whole(least: number, most: number): { parse: Option<number>['parse']; expected: string } {
+function whole(least: number, most: number, multiple = 1): { parse: Option<number>['parse']; expected: string } {
   return {
-    expected: `a whole number from ${least} to ${most}`,
+    expected: `a ${multiple === 1 ? 'whole number' : `multiple of ${multiple}`} from ${least} to ${most}`,
     parse: (text) => {
       const value = Number(text);
-      return /^(0|[1-9]\d{0,6})$/.test(text) && value >= least && value <= most ? value : undefined;
+      return /^(0|[1-9]\d{0,6})$/.test(text) && value >= least && value <= most && value % multiple === 0
+        ? value
+        : undefined;
     },
   };
 }

@@ -73,19 +73,6 @@ export function toDepth(image: PixelImage, depth: 8 | 16): PixelImage {
   return { ...image, data: convertSamples(image.data, depth) };
 }
 
-/** A copy of a part. Throws OPTION_INVALID when the rectangle leaves the image. */
-export function cropPixels(image: PixelImage, rect: Rect): PixelImage {
-  checkRect(image, rect);
-  const { channels } = image;
-  const out = createPixels(rect.width, rect.height, channels, bitDepth(image));
-  const row = rect.width * channels;
-  for (let y = 0; y < rect.height; y++) {
-    const start = ((rect.y + y) * image.width + rect.x) * channels;
-    out.data.set(image.data.subarray(start, start + row), y * row);
-  }
-  return out;
-}
-
 /** Colour and alpha apart: the network sees three channels. `alpha` (width · height samples) is absent for opaque images. */
 export function splitAlpha(image: PixelImage): { colour: PixelImage; alpha?: PixelData } {
   if (image.channels === 3) return { colour: image };
@@ -130,37 +117,6 @@ export function flattenOnWhite(image: PixelImage): PixelImage {
     colour.data[i] = Math.round(colour.data[i]! * share + full * (1 - share));
   }
   return colour;
-}
-
-/** Colour as planes for the network: float32 [3, height, width] in 0…1; alpha is left out. */
-export function toPlanes(image: PixelImage): Float32Array {
-  const count = image.width * image.height;
-  const scale = 1 / (bitDepth(image) === 16 ? 65535 : 255);
-  const out = new Float32Array(3 * count);
-  for (let i = 0, from = 0; i < count; i++, from += image.channels) {
-    out[i] = image.data[from]! * scale;
-    out[count + i] = image.data[from + 1]! * scale;
-    out[2 * count + i] = image.data[from + 2]! * scale;
-  }
-  return out;
-}
-
-/** Planes [3, height, width] back to pixels: clamped to 0…1 and rounded. Throws OPTION_INVALID for a wrong length. */
-export function fromPlanes(planes: Float32Array, width: number, height: number, depth: 8 | 16 = 8): PixelImage {
-  const out = createPixels(width, height, 3, depth);
-  const count = width * height;
-  if (planes.length !== 3 * count) {
-    throw new ElfinError(
-      'OPTION_INVALID',
-      `Planes hold ${planes.length} values where 3 × ${height} × ${width} are due.`,
-    );
-  }
-  const scale = depth === 16 ? 65535 : 255;
-  for (let i = 0; i < out.data.length; i++) {
-    const value = planes[(i % 3) * count + Math.trunc(i / 3)]!;
-    out.data[i] = Math.round(Math.min(1, Math.max(0, value)) * scale);
-  }
-  return out;
 }
 
 /** PixelData at another depth: 8 → 16 multiplies by 257, 16 → 8 rounds. */

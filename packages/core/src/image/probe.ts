@@ -1,5 +1,5 @@
-import type { Header, ImageFormat, Metadata } from './codec.ts';
-import { type Format, metadataBy } from './formats/format.ts';
+import type { Header, ImageFormat } from './codec.ts';
+import type { Format } from './formats/format.ts';
 import { gif } from './formats/gif.ts';
 import { avif, heif } from './formats/isobmff.ts';
 import { jpeg } from './formats/jpeg.ts';
@@ -22,9 +22,4 @@ export function probeImage(bytes: Uint8Array): Header {
 /** The reader of a file's format. Errors: those of {@link sniffFormat}. */
 export function formatOf(bytes: Uint8Array): Format {
   return FORMATS[sniffFormat(bytes)];
-}
-
-/** Metadata as the file holds it. A file whose structure is damaged gives none. */
-export function readMetadata(bytes: Uint8Array, format: ImageFormat): Metadata {
-  return metadataBy(FORMATS[format], bytes);
 }

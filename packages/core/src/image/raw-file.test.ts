@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AWKWARD } from '../../../../test/fixtures/images/awkward.ts';
 import { HOSTILE } from '../../../../test/fixtures/images/hostile.ts';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
+import { cropPixels } from '../../../../test/helpers/crop-pixels.ts';
 import { createSharpCodec } from './codecs/sharp.ts';
-import { bitDepth, cropPixels, splitAlpha } from './pixels.ts';
+import { bitDepth, splitAlpha } from './pixels.ts';
 import { createFileSink, decodeToFile } from './raw-file.ts';
 
 const codec = createSharpCodec();

@@ -1,8 +1,5 @@
 import { bitDepth, createPixels, type PixelImage } from './pixels.ts';
 
-/** `area` averages exactly the covered pixels (thumbnails); `lanczos3` keeps the most detail (results for people). */
-export type Kernel = 'area' | 'lanczos3';
-
 /** For one output sample: the first input sample and the weights (summing to 1) from there on. */
 interface Taps {
   readonly start: number;
@@ -10,17 +7,17 @@ interface Taps {
 }
 
 /**
- * Resizes to exactly `width` × `height`: separable, anti-aliased when shrinking, colour weighted by alpha so that
+ * Resizes to exactly `width` × `height` by Lanczos: separable, anti-aliased when shrinking, colour weighted by alpha so that
  * transparent pixels never bleed. Works for 8 and 16 bits, everywhere; codecs bring faster ways where they have one.
  * Edges are handled by renormalising the weights over the samples that exist.
  */
-export function resample(image: PixelImage, width: number, height: number, kernel: Kernel = 'lanczos3'): PixelImage {
+export function resample(image: PixelImage, width: number, height: number): PixelImage {
   if (width === image.width && height === image.height) return image;
   const { channels, data } = image;
   const out = createPixels(width, height, channels, bitDepth(image));
   const full = bitDepth(image) === 16 ? 65535 : 255;
-  const across = plan(image.width, width, kernel);
-  const down = plan(image.height, height, kernel);
+  const across = plan(image.width, width);
+  const down = plan(image.height, height);
   // Rows resized along x, kept only while some output row still needs them: memory is a band, not the image.
   const rows = new Map<number, Float32Array>();
   const line = new Float32Array(width * channels);
@@ -76,10 +73,10 @@ function store(line: Float32Array, out: PixelImage['data'], offset: number, chan
   }
 }
 
-function plan(from: number, to: number, kernel: Kernel): Taps[] {
+function plan(from: number, to: number): Taps[] {
   const ratio = from / to;
   const scale = Math.max(1, ratio);
-  const radius = (kernel === 'area' ? 0.5 : 3) * scale;
+  const radius = 3 * scale;
   return Array.from({ length: to }, (_, i) => {
     const centre = (i + 0.5) * ratio;
     const start = Math.max(0, Math.floor(centre - radius));
@@ -87,16 +84,11 @@ function plan(from: number, to: number, kernel: Kernel): Taps[] {
     const weights = new Float32Array(end - start);
     let total = 0;
     for (let k = 0; k < weights.length; k++) {
-      weights[k] = kernel === 'area' ? cover(start + k, centre, radius) : lanczos((start + k + 0.5 - centre) / scale);
+      weights[k] = lanczos((start + k + 0.5 - centre) / scale);
       total += weights[k]!;
     }
     return { start, weights: weights.map((weight) => weight / total) };
   });
-}
-
-/** Length of the input sample [at, at + 1] that lies within `radius` of `centre`. */
-function cover(at: number, centre: number, radius: number): number {
-  return Math.max(0, Math.min(at + 1, centre + radius) - Math.max(at, centre - radius));
 }
 
 function lanczos(x: number): number {

@@ -1,5 +1,5 @@
 import { link, open, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ElfinError, isElfinError } from '../errors.ts';
 
 /** How a file is written. */
@@ -64,7 +64,8 @@ async function putWhereNothingIs(part: string, path: string): Promise<void> {
 }
 
 function temporary(path: string): string {
-  return join(dirname(path), `.${basename(path).slice(0, 100)}.${crypto.randomUUID()}.part`);
+  // Without the file's own name, which may be as long as names can be.
+  return join(dirname(path), `.${crypto.randomUUID()}.part`);
 }
 
 function exists(path: string): ElfinError {

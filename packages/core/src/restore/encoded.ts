@@ -1,4 +1,6 @@
 import type { EncodeOptions, Header, ImageFormat, Metadata, OutputFormat } from '../image/codec.ts';
+import { SHARP } from '../image/codecs/sharp-pipeline.ts';
+import { checkEncode } from '../image/encoding.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { createFileSink, decodeToFile } from '../image/raw-file.ts';
 import { imageSink } from '../tiling/pixels.ts';
@@ -40,9 +42,12 @@ export async function restoreThroughFiles(
   options: EncodedOptions,
 ): Promise<RestoredBytes> {
   const called = performance.now();
+  const { limits, animated, icc, quality, metadata: policy, directory } = options;
+  const lossy = quality === undefined ? {} : { quality };
+  // Both before any work is done, as far as is known then: minutes of it would be for nothing.
+  checkEncode(SHARP, { width: 1, height: 1 }, { format: options.format ?? 'png', ...lossy });
   const model = await workshop.plan(options);
-  return workshop.inTurn(options.signal, async (signal) => {
-    const { limits, animated, icc, quality, metadata: policy, directory } = options;
+  return workshop.inTurn(options, async (signal) => {
     const limited = { ...options, signal };
     const folder = directory === undefined ? {} : { directory };
     const begun = performance.now();
@@ -56,16 +61,17 @@ export async function restoreThroughFiles(
     });
     const decoded = performance.now();
     const { width, height, bitDepth, header, metadata } = source;
+    const format = options.format ?? writable(header.format);
+    checkEncode(SHARP, source, { format, ...lossy });
     await using sink = await createFileSink({ width, height, bitDepth }, { alpha: source, ...folder });
     const prior = imageSink(Math.ceil(width / 2), Math.ceil(height / 2), bitDepth);
     const done = await workshop.restore({ source, sink, prior }, model, limited);
     const restored = performance.now();
-    const format = options.format ?? writable(header.format);
     const bytes = await sink.encode({
       format,
       metadata,
       signal,
-      ...(quality !== undefined && { quality }),
+      ...lossy,
       ...(policy && { policy }),
       ...(icc && { icc }),
     });

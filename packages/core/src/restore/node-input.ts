@@ -23,7 +23,7 @@ export async function readLocation(location: string | URL, options: LocationOpti
   const isUrl = typeof location !== 'string' || /^[a-z][a-z0-9+.-]+:\/\//i.test(location);
   if (!isUrl) return readFile(location, options);
   const url = parseUrl(location);
-  if (url.protocol === 'file:') return readFile(fileURLToPath(url), options);
+  if (url.protocol === 'file:') return readFile(pathOf(url), options);
   if (url.protocol === 'http:' || url.protocol === 'https:') return download(url, options);
   throw new ElfinError(
     'OPTION_INVALID',
@@ -36,6 +36,16 @@ function parseUrl(location: string | URL): URL {
     return new URL(location);
   } catch (cause) {
     throw new ElfinError('OPTION_INVALID', `"${String(location).slice(0, 200)}" is not a URL.`, { cause });
+  }
+}
+
+/** The path that a `file:` URL names. Errors: OPTION_INVALID, as for another host's file. */
+export function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new ElfinError('OPTION_INVALID', `${url.href.slice(0, 200)} names no file here: ${reason}.`, { cause });
   }
 }
 

@@ -25,12 +25,12 @@ it('keeps what was given back, up to so many, the one unused for longest closed 
 
 it('closes at once what is not worth keeping, but not under somebody else', async () => {
   const { open, has, log } = pool(4);
-  const once = await open(model, own, undefined, false);
+  const once = await open(model, own, { keep: false });
   const other = await open(model, own);
   await once.dispose();
   expect([has(model, own), log.alive]).toEqual([true, 1]);
   await other.dispose();
   expect(has(model, own)).toBe(true);
-  await (await open(model, own, undefined, false)).dispose();
+  await (await open(model, own, { keep: false })).dispose();
   expect([has(model, own), log.alive]).toEqual([false, 0]);
 });

@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { aborted, interruptible, throwIfLate } from '../deadline.ts';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { loadPart } from '../load-part.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
@@ -6,7 +7,8 @@ import type { StatisticSlot } from '../model/statistics.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
 import type { Tensor } from '../tensor.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
-import { type Progress, runTiles } from '../tiling/run.ts';
+import { checkTiling, type TilingOptions } from '../tiling/plan.ts';
+import { checkStrength, type Progress, runTiles } from '../tiling/run.ts';
 import { shrinkSource } from '../tiling/thumbnail.ts';
 import { CLASSIFY_SIDE, type Classification, type Classify, type RestoreOptions } from './options.ts';
 import type { RestoredReport, RestoreReport } from './report.ts';
@@ -35,9 +37,9 @@ export type WorkReport = RestoreReport extends infer R ? (R extends unknown ? Om
 export interface Workshop {
   /**
    * Does `work` once fewer than `concurrency` images are in hand. The signal that it gets also fires when the workshop
-   * closes. Errors: DISPOSED, ABORTED, and the work's own.
+   * closes. Errors: DISPOSED, ABORTED, DEADLINE_EXCEEDED, and the work's own.
    */
-  inTurn<T>(signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  inTurn<T>(limits: Pick<RestoreOptions, 'signal' | 'deadline'>, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** What would be done, checked before anything is decoded. Errors: OPTION_INVALID, MODEL_UNKNOWN, MANIFEST_INVALID. */
   plan(options: RestoreOptions): Promise<ModelRef | undefined>;
   restore(piece: Piece, model: ModelRef | undefined, options: RestoreOptions): Promise<WorkReport>;
@@ -75,39 +77,39 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
   }
 
   return {
-    async inTurn(given, work) {
+    async inTurn({ signal: given, deadline }, work) {
       if (closing.signal.aborted) throw disposed();
       throwIfAborted(given);
+      throwIfLate(deadline);
       const signal = given ? AbortSignal.any([given, closing.signal]) : closing.signal;
-      let waiting = true;
+      let begin = () => {};
+      const begun = new Promise<void>((resolve) => {
+        begin = resolve;
+      });
       const turn = queue(async () => {
-        waiting = false;
+        begin();
         throwIfAborted(signal);
+        throwIfLate(deadline);
         return work(signal);
       });
       inHand.add(turn);
       const done = () => inHand.delete(turn);
       turn.then(done, done);
       // Who still waits is let go at once; who is being worked for, only when everything is put away.
-      const left = new Promise<never>((_, reject) => {
-        const leave = () => {
-          if (waiting)
-            reject(new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: given?.reason }));
-        };
-        signal.addEventListener('abort', leave, { once: true });
-        const stay = () => signal.removeEventListener('abort', leave);
-        turn.then(stay, stay);
-      });
       try {
-        return await Promise.race([turn, left]);
+        await interruptible(Promise.race([begun, turn]), { signals: [[signal, aborted]], deadline });
+        return await turn;
       } catch (error) {
         const ours = closing.signal.aborted && !given?.aborted;
         throw ours && isElfinError(error) && error.code === 'ABORTED' ? disposed() : error;
       }
     },
 
-    async plan({ task, model }) {
+    async plan({ task, model, strength, tiling }) {
+      checkStrength(strength);
       if (task === 'auto') {
+        // Which model it will be is not known yet, nor what is too much overlap for it.
+        checkTiling(detailed(tiling), Number.POSITIVE_INFINITY);
         if (classify) return undefined;
         throw new ElfinError(
           'OPTION_INVALID',
@@ -115,11 +117,14 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
         );
       }
       checkTask(task);
-      return resolve(task, model);
+      const found = await resolve(task, model);
+      checkTiling(detailed(tiling), found.manifest.crop);
+      return found;
     },
 
     async restore({ source, sink, prior }, planned, options) {
       const { signal, deadline, strength, tiling } = options;
+      throwIfLate(deadline);
       const report = monotonic(options.onProgress);
       let model = planned;
       let classification: Classification | undefined;
@@ -138,14 +143,14 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       const { plan, backend, runs, halvings } = await runTiles({
         source,
         sink,
-        open: (session, keep) => pool.open(chosen, session, signal, keep),
+        open: (session, keep) => pool.open(chosen, session, { signal, deadline, keep }),
         crop: manifest.crop,
         layout: await layoutOf(model),
         onProgress: report,
         ...(runtime.tiles && { io: runtime.tiles.io, concurrency: runtime.tiles.inFlight }),
         ...(options.onTile && { onTile: options.onTile }),
         ...(prior && { degradation: prior }),
-        ...(tiling !== undefined && { tiling: typeof tiling === 'string' ? { mode: tiling } : tiling }),
+        tiling: detailed(tiling),
         ...(strength !== undefined && { strength }),
         ...(signal && { signal }),
         ...(deadline !== undefined && { deadline }),
@@ -171,7 +176,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       checkTask(task);
       const ref = await resolve(task, model);
       const io = runtime.tiles?.io ?? 'float';
-      const session = await pool.open(ref, { io, statistics: 'own', quadrants: 'own' }, signal);
+      const session = await pool.open(ref, { io, statistics: 'own', quadrants: 'own' }, { signal });
       try {
         const [side, size] = [WARMUP_SIDE, 3 * WARMUP_SIDE ** 2];
         const image: Tensor =
@@ -191,6 +196,10 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       await pool.dispose();
     },
   };
+}
+
+function detailed(tiling: RestoreOptions['tiling']): TilingOptions {
+  return typeof tiling === 'string' ? { mode: tiling } : (tiling ?? {});
 }
 
 function checkTask(task: string): void {

@@ -28,7 +28,7 @@ const candidate = (provider: string): Candidate => ({
 
 interface Behaviour {
   load?(provider: string): void;
-  run?(provider: string, call: number): Outputs | undefined;
+  run?(provider: string, call: number): Outputs | undefined | Promise<undefined>;
 }
 
 function setUp(behaviour: Behaviour, providers = ['cuda', 'webgpu', 'cpu']) {
@@ -49,7 +49,7 @@ function setUp(behaviour: Behaviour, providers = ['cuda', 'webgpu', 'cpu']) {
       };
     },
     async run(handle) {
-      return behaviour.run?.(open.get(handle)!, ++calls) ?? { restored: image };
+      return (await behaviour.run?.(open.get(handle)!, ++calls)) ?? { restored: image };
     },
     async unload(handle) {
       open.delete(handle);
@@ -124,6 +124,18 @@ test('after memory ran out the graph is loaded anew by the next call', async () 
   expect((await session.run({ image })).restored).toEqual(image);
   expect(loads).toEqual(['cpu', 'cpu']);
 });
+
+test.each([Number.POSITIVE_INFINITY, Date.now() + 30 * 24 * 3600 * 1000])(
+  'a deadline of %d is none',
+  async (deadline) => {
+    const slowly = () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 30));
+    const session = await setUp({ run: slowly }, ['cpu']).runtime.open(model, OWN);
+    expect((await session.run({ image }, { deadline })).restored).toEqual(image);
+    await expect(session.run({ image }, { deadline: Date.now() + 5 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+  },
+);
 
 test('one native graph is shared by all who open it, and freed with the last of them', async () => {
   const { runtime, loads, open, idles } = setUp({}, ['cpu']);

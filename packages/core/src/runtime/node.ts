@@ -50,7 +50,14 @@ export function createNodeRuntime(options: NodeRuntimeOptions = {}): LocalRuntim
     name: 'onnxruntime-node',
     engine,
     ...(idle ? { idle } : {}),
-    survey: () => (survey ??= surveyNode(device, threads)),
+    survey: () => {
+      // What could not be loaded once is tried anew the next time.
+      survey ??= surveyNode(device, threads).catch((error) => {
+        survey = undefined;
+        throw error;
+      });
+      return survey;
+    },
   });
 }
 

@@ -142,6 +142,24 @@ test('a Retry-After beyond the deadline is not waited for', async () => {
   expect(busy.calls()).toBe(1);
 });
 
+test.each(['3600', new Date(Date.now() + 100 * 365 * 24 * 3600 * 1000).toUTCString()])(
+  'a Retry-After of %s is waited for, a minute at most',
+  async (advice) => {
+    const busy = await serve(fail(503, { 'Retry-After': advice }));
+    const limits = { deadline: Date.now() + 90_000, signal: AbortSignal.timeout(200) };
+    await expect(restore({ endpoints: [busy.url] }, limits)).rejects.toMatchObject({ code: 'ABORTED' });
+    expect(busy.calls()).toBe(1);
+  },
+);
+
+test.each([Number.POSITIVE_INFINITY, Date.now() + 30 * 24 * 3600 * 1000])(
+  'a deadline of %d is none',
+  async (deadline) => {
+    const slow = await serve((...call) => void setTimeout(() => invert(...call), 30));
+    expect(await restore({ endpoints: [slow.url], retries: 0 }, { deadline })).toEqual(inverted);
+  },
+);
+
 test.each([
   [400, 'REMOTE_PROTOCOL'],
   [401, 'CONFIG_INVALID'],

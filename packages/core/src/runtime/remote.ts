@@ -1,7 +1,7 @@
+import { LONGEST_WAIT } from '../deadline.ts';
 import { ElfinError } from '../errors.ts';
 import { graphName } from '../protocol/graph-name.ts';
 import {
-  DATATYPES,
   decodeInferResponse,
   encodeInferRequest,
   HEADER_LENGTH,
@@ -11,6 +11,7 @@ import {
 import { readBounded } from '../protocol/read-bounded.ts';
 import { elements, type Tensor } from '../tensor.ts';
 import { ATTEMPT_MS, createEndpoints, type Endpoints, type EndpointsOptions, IN_FLIGHT } from './remote/endpoints.ts';
+import { findServers, type Servers } from './remote/servers.ts';
 import type { Backend, Feeds, Outputs, RunOptions, Runtime, Session, SessionOptions } from './runtime.ts';
 
 export interface RemoteOptions extends EndpointsOptions {
@@ -48,71 +49,27 @@ export function createRemoteRuntime(options: RemoteOptions): RemoteRuntime {
     endpoints,
     async open(model, sessionOptions, { signal } = {}) {
       const name = graphName({ model: model.name, ...sessionOptions });
-      const among = await servers(endpoints, name, sessionOptions, signal);
+      const servers = await findServers(endpoints, name, sessionOptions, signal);
       const { headers = () => ({}), attemptMs = ATTEMPT_MS } = options;
-      return createSession({ endpoints, name, among, sessionOptions, headers, attemptMs });
+      return createSession({ endpoints, name, servers, sessionOptions, headers, attemptMs });
     },
   };
-}
-
-/**
- * The endpoints that serve exactly this graph, asked side by side. Errors: MODEL_UNKNOWN where every one that answers
- * lacks it, else the first failure.
- */
-async function servers(
-  endpoints: Endpoints,
-  name: string,
-  { io }: SessionOptions,
-  signal: AbortSignal | undefined,
-): Promise<ReadonlySet<string>> {
-  const path = `/v2/models/${encodeURIComponent(name)}`;
-  const answers = await Promise.allSettled(
-    endpoints.urls.map((url) =>
-      endpoints.call({
-        method: 'GET',
-        path,
-        among: new Set([url]),
-        signal,
-        read: async (response) => checkMetadata(await readBounded(response.body, 1 << 20), name, io, url),
-      }),
-    ),
-  );
-  const able = endpoints.urls.filter((_, index) => answers[index]?.status === 'fulfilled');
-  if (able.length > 0) return new Set(able);
-  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason] : []));
-  throw failures.find((failure) => failure.code !== 'MODEL_UNKNOWN') ?? failures[0];
-}
-
-function checkMetadata(bytes: Uint8Array | undefined, name: string, io: SessionOptions['io'], url: string): void {
-  const refuse = (reason: string) =>
-    new ElfinError('REMOTE_PROTOCOL', `${url} describes ${name} wrongly: ${reason}.`, { data: { endpoint: url } });
-  let metadata: { name?: unknown; inputs?: unknown };
-  try {
-    metadata = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new ElfinError('REMOTE_PROTOCOL', `${url} is no inference server: its answer is not JSON.`, { cause });
-  }
-  if (metadata?.name !== name) throw refuse('it names another model');
-  const inputs: unknown[] = Array.isArray(metadata.inputs) ? metadata.inputs : [];
-  const image = inputs.find((input) => (input as { name?: unknown } | null)?.name === 'image');
-  const datatype = (image as { datatype?: unknown } | undefined)?.datatype;
-  if (datatype !== DATATYPES[io === 'uint8' ? 'uint8' : 'float32']) throw refuse(`its image is ${String(datatype)}`);
 }
 
 function createSession(context: {
   readonly endpoints: Endpoints;
   readonly name: string;
-  readonly among: ReadonlySet<string>;
+  readonly servers: Servers;
   readonly sessionOptions: SessionOptions;
   readonly headers: () => Readonly<Record<string, string>>;
   readonly attemptMs: number;
 }): Session {
-  const { endpoints, name, among, sessionOptions, headers, attemptMs } = context;
+  const { endpoints, name, servers, sessionOptions, headers, attemptMs } = context;
   const backend: Backend = {
     provider: 'remote',
     threads: 0,
     declined: [],
-    implementation: `Open Inference Protocol v2 at ${[...among].join(', ')}`,
+    implementation: `Open Inference Protocol v2 at ${[...servers.among].join(', ')}`,
   };
   let disposed = false;
 
@@ -122,7 +79,7 @@ function createSession(context: {
     const image = feeds.image;
     if (!image) throw new ElfinError('OPTION_INVALID', 'A session needs the input image.');
     // Nobody waits for the answer longer than that, so it need not be computed any more either.
-    const patience = Math.min(attemptMs, (deadline ?? Number.POSITIVE_INFINITY) - Date.now());
+    const patience = Math.min(LONGEST_WAIT, attemptMs, (deadline ?? Number.POSITIVE_INFINITY) - Date.now());
     const message = encodeInferRequest({
       parameters: { timeout: Math.max(1, Math.ceil(patience * 1000)) },
       inputs,
@@ -135,7 +92,8 @@ function createSession(context: {
       path: `/v2/models/${encodeURIComponent(name)}/infer`,
       headers: { ...headers(), ...message.headers },
       body: message.body,
-      among,
+      among: servers.among,
+      last: servers.silent,
       signal,
       deadline,
       async read(response, url) {
@@ -160,6 +118,7 @@ function createSession(context: {
 
   async function dispose(): Promise<void> {
     disposed = true;
+    servers.close();
   }
   return { backend, run, dispose, [Symbol.asyncDispose]: dispose };
 }

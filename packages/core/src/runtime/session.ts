@@ -1,4 +1,5 @@
 import type { LimitFunction } from 'p-limit';
+import { aborted, interruptible, throwIfLate } from '../deadline.ts';
 import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { elements } from '../tensor.ts';
 import type { Engine, Loaded } from './engine.ts';
@@ -41,9 +42,14 @@ export function createSession(first: Opened, open: () => Promise<Opened>, queue:
       throwIfOver(options, closing.signal);
       // ONNX Runtime cannot be stopped in the middle of a graph. The caller is let go at once; the queue's slot stays taken
       // until the graph has ended, so that memory is never asked for twice.
-      const ended = queue(work, feeds, options);
-      ended.catch(() => {});
-      return interruptible(ended, options, closing.signal);
+      const { signal, deadline } = options;
+      return interruptible(queue(work, feeds, options), {
+        signals: [
+          [signal, aborted],
+          [closing.signal, disposed],
+        ],
+        deadline,
+      });
     },
     async dispose() {
       if (closing.signal.aborted) return;
@@ -61,38 +67,11 @@ export function createSession(first: Opened, open: () => Promise<Opened>, queue:
 function throwIfOver({ signal, deadline }: RunOptions, closing: AbortSignal): void {
   if (closing.aborted) throw disposed();
   throwIfAborted(signal);
-  if (deadline !== undefined && Date.now() >= deadline) throw late();
-}
-
-/** `ended`, unless the caller's signal, the deadline or the session's end comes first. */
-async function interruptible<T>(ended: Promise<T>, options: RunOptions, closing: AbortSignal): Promise<T> {
-  const { signal, deadline } = options;
-  const stop = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const interrupted = new Promise<never>((_, reject) => {
-    const once = { once: true, signal: stop.signal };
-    signal?.addEventListener('abort', () => reject(aborted(signal)), once);
-    closing.addEventListener('abort', () => reject(disposed()), once);
-    if (deadline !== undefined) timer = setTimeout(() => reject(late()), deadline - Date.now());
-  });
-  try {
-    return await Promise.race([ended, interrupted]);
-  } finally {
-    clearTimeout(timer);
-    stop.abort();
-  }
-}
-
-function aborted(signal: AbortSignal): ElfinError {
-  return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
+  throwIfLate(deadline);
 }
 
 function disposed(): ElfinError {
   return new ElfinError('DISPOSED', 'The session is closed; open the model again.');
-}
-
-function late(): ElfinError {
-  return new ElfinError('DEADLINE_EXCEEDED', 'The deadline passed before the network had run; allow more time.');
 }
 
 /** Names, types and shapes against what the graph declares, before anything is copied. Throws OPTION_INVALID. */

@@ -53,13 +53,19 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
     );
     return loading;
   };
+  const look = async () => surveyWeb(await load(), device, await findGpu(), configure(await load(), threads, assets));
   let survey: ReturnType<typeof surveyWeb> | undefined;
   return createLocalRuntime({
     name: 'onnxruntime-web',
     engine: takingTurns(createOrtEngine(load)),
-    survey: () =>
-      (survey ??= (async () =>
-        surveyWeb(await load(), device, await findGpu(), configure(await load(), threads, assets)))()),
+    survey: () => {
+      // What could not be loaded once is tried anew the next time.
+      survey ??= look().catch((error) => {
+        survey = undefined;
+        throw error;
+      });
+      return survey;
+    },
   });
 }
 

@@ -1,4 +1,5 @@
-import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { throwIfLate } from '../deadline.ts';
+import { isElfinError, throwIfAborted } from '../errors.ts';
 import type { Backend, Feeds, Outputs, Session, SessionOptions } from '../runtime/runtime.ts';
 import { firstRow, type Unfinished } from './assemble.ts';
 import { coreMask, cutImage, cutQuadrants, type Io, planesOf, type Tile, tilesOf } from './feeds.ts';
@@ -154,9 +155,7 @@ async function runOnce(
   const { deadline } = job;
   const signals = [job.signal, cancel].filter((signal) => signal !== undefined);
   throwIfAborted(job.signal);
-  if (deadline !== undefined && Date.now() > deadline) {
-    throw new ElfinError('DEADLINE_EXCEEDED', 'The time allowed for restoring the image is over; allow more.');
-  }
+  throwIfLate(deadline);
   const limits = { signal: AbortSignal.any(signals), ...(deadline !== undefined && { deadline }) };
   return session.run(feeds, { ...limits, outputs }).catch((error) => noteExhaustion(state, error));
 }

@@ -117,6 +117,16 @@ describe('planTiles', () => {
     );
   });
 
+  it.each(Array.from({ length: 61 }, (_, i) => 64 + 16 * i))('lets tiles of %i overlap unless told not to', (tile) => {
+    for (const mode of ['local', 'global', 'auto'] as const) {
+      const given = { width: 4000, height: 3000, crop: 128, mode, tile };
+      const { overlap } = planTiles(given);
+      expect(overlap).toBeGreaterThanOrEqual(32);
+      expect(overlap).toBeLessThanOrEqual(tile / 2);
+      expect(planTiles({ ...given, overlap: 0 }).overlap).toBe(0);
+    }
+  });
+
   it('counts the runs of the network', () => {
     const common = { width: 1000, height: 500, crop: 128, tile: 256, overlap: 64 };
     const global = planTiles({ ...common, mode: 'global', passes: 2 });
@@ -161,6 +171,17 @@ describe('smallerPlan', () => {
         expect(Math.max(plan.window.width, plan.window.height)).toBeLessThanOrEqual(64);
       }),
     );
+  });
+
+  it('lets tiles overlap down to the smallest, unless told not to', () => {
+    for (const mode of ['local', 'global'] as const) {
+      for (let tile = 64; tile <= 1024; tile += 16) {
+        const options = { width: 4000, height: 3000, crop: 128, mode, tile };
+        for (let plan = smallerPlan(planTiles(options), options); plan; plan = smallerPlan(plan, options)) {
+          expect(plan.overlap).toBeGreaterThanOrEqual(32);
+        }
+      }
+    }
   });
 
   it('leaves `whole` alone when the caller insists on it', () => {

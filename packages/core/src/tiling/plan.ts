@@ -66,10 +66,15 @@ export const BYTES_PER_PIXEL = 1536;
 const DEFAULT_MEMORY = 384 * 1024 * 1024;
 // What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
 const TILED = 'local';
-const SMALLEST_TILE = 64;
+export const SMALLEST_TILE = 64;
 const LARGEST_TILE = 1024;
+/** What overlaps are multiples of: both halos of a cut lie on {@link MULTIPLE}. */
+export const OVERLAP_MULTIPLE = 32;
+export const MOST_PASSES = 8;
 const LARGEST_THUMBNAIL = 512;
 const DEFAULT_HALO = 48;
+/** Side of the largest window that is taken by default. */
+export const DEFAULT_TILE = budgetSide({});
 
 /** Plans the work. Errors: IMAGE_EMPTY, OPTION_INVALID. */
 export function planTiles(input: PlanInput): Plan {
@@ -77,8 +82,8 @@ export function planTiles(input: PlanInput): Plan {
   if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
     throw new ElfinError('IMAGE_EMPTY', `An image of ${width}×${height} has no pixels; hand in at least 1×1.`);
   }
-  if (!(Number.isInteger(passes) && passes >= 0 && passes <= 8)) {
-    throw new ElfinError('OPTION_INVALID', `Passes must be a whole number from 0 to 8, not ${passes}.`);
+  if (!(Number.isInteger(passes) && passes >= 0 && passes <= MOST_PASSES)) {
+    throw new ElfinError('OPTION_INVALID', `Passes must be a whole number from 0 to ${MOST_PASSES}, not ${passes}.`);
   }
   const mode = chooseMode(input);
   const tile = input.tile ?? defaultTile(mode, input);
@@ -112,6 +117,11 @@ export function planTiles(input: PlanInput): Plan {
   return { mode, ...common, window, passes, thumbnail, steps: 1 + tiles * (passes + 1) };
 }
 
+/** Refuses what {@link planTiles} would refuse whatever the image's size. Errors: OPTION_INVALID. */
+export function checkTiling(tiling: TilingOptions, crop: number): void {
+  planTiles({ ...tiling, width: 1, height: 1, crop });
+}
+
 /**
  * The plan to try after the runtime ran out of memory: windows of half the side (64 at least), and no more overlap
  * than they can have.
@@ -123,7 +133,7 @@ export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
   if (side <= SMALLEST_TILE) return undefined;
   const tile = Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side / 2));
   const mode = plan.mode === 'whole' ? TILED : plan.mode;
-  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile), floorTo(32, tile / 2));
+  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile), mostOverlap(tile));
   return planTiles({ ...input, mode, tile, overlap, thumbnail: Math.min(tile, largestThumbnail(input)) });
 }
 
@@ -136,7 +146,7 @@ function chooseMode(input: PlanInput): Plan['mode'] {
   return ceilToMultiple(width) * ceilToMultiple(height) <= (input.tile ?? budgetSide(input)) ** 2 ? 'whole' : TILED;
 }
 
-function budgetSide(input: PlanInput): number {
+function budgetSide(input: Pick<PlanInput, 'memory' | 'bytesPerPixel'>): number {
   const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL } = input;
   if (!(memory > 0)) throw new ElfinError('OPTION_INVALID', `Memory must be a number of bytes above 0, not ${memory}.`);
   // However many tiles are in flight: one is run at a time, and cuts must not depend on who runs them.
@@ -151,7 +161,13 @@ function defaultTile(mode: Plan['mode'], input: PlanInput): number {
 
 function defaultOverlap(mode: Plan['mode'], tile: number): number {
   const wanted = mode === 'local' ? tile / 4 : 2 * DEFAULT_HALO;
-  return floorTo(32, Math.min(wanted, tile / 2));
+  // Never none: windows of their own statistics that only touch leave hard seams.
+  return Math.min(Math.max(OVERLAP_MULTIPLE, floorTo(OVERLAP_MULTIPLE, wanted)), mostOverlap(tile));
+}
+
+/** The most that windows of this side can have in common. */
+export function mostOverlap(tile: number): number {
+  return floorTo(OVERLAP_MULTIPLE, tile / 2);
 }
 
 // Whoever chose the tiles has not chosen the thumbnail: it is as large as is allowed, since the first sweep leans on it.
@@ -175,9 +191,9 @@ function checkTile(tile: number): void {
 }
 
 function checkOverlap(overlap: number, tile: number): void {
-  if (Number.isInteger(overlap) && overlap >= 0 && overlap % 32 === 0 && overlap <= tile / 2) return;
+  if (Number.isInteger(overlap) && overlap >= 0 && overlap % OVERLAP_MULTIPLE === 0 && overlap <= tile / 2) return;
   throw new ElfinError(
     'OPTION_INVALID',
-    `The tiles' overlap must be a multiple of 32, at most half of the tile's side of ${tile}, not ${overlap}.`,
+    `The tiles' overlap must be a multiple of ${OVERLAP_MULTIPLE}, at most half of the tile's side of ${tile}, not ${overlap}.`,
   );
 }

@@ -21,14 +21,13 @@ export interface TilingReport {
  * Restores an image tile by tile. Besides source and sink it holds one row of windows in float32 and the tiles in
  * flight, whatever the image's size (`whole` excepted: there the window is the image).
  * When the runtime runs out of memory the tiles are halved and the work goes on at the first row that is not written.
- * Errors: OPTION_INVALID, ABORTED, DEADLINE_EXCEEDED, OUT_OF_MEMORY, and what session, source and sink throw. By then every session
- * is disposed and nothing runs any more; rows that were written stay written.
+ * Errors: OPTION_INVALID, ABORTED, DEADLINE_EXCEEDED, OUT_OF_MEMORY, and what session, source and sink throw. By then no run
+ * is begun any more and every session is given back; a graph under way in this process ends behind it, as ONNX Runtime cannot be
+ * stopped in the middle of one. Rows that were written stay written.
  */
 export async function runTiles(job: TilingJob): Promise<TilingReport> {
-  const { source, strength = 1, concurrency = 1, bytesPerPixel } = job;
-  if (!(strength >= 0 && strength <= 1)) {
-    throw new ElfinError('OPTION_INVALID', `Strength must be between 0 and 1, not ${strength}.`);
-  }
+  const { source, strength, concurrency = 1, bytesPerPixel } = job;
+  checkStrength(strength);
   if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
     throw new ElfinError('OPTION_INVALID', `Concurrency must be a whole number from 1 up, not ${concurrency}.`);
   }
@@ -53,6 +52,12 @@ export async function runTiles(job: TilingJob): Promise<TilingReport> {
       plan = smaller;
     }
   }
+}
+
+/** Errors: OPTION_INVALID. */
+export function checkStrength(strength = 1): void {
+  if (strength >= 0 && strength <= 1) return;
+  throw new ElfinError('OPTION_INVALID', `Strength must be between 0 and 1, not ${strength}.`);
 }
 
 function outOfMemory({ mode, window }: Plan, cause: ElfinError): ElfinError {

@@ -78,12 +78,13 @@ async function download(url: string | URL, { signal, onProgress }: FetchOptions)
       });
     }
     const length = Number(response.headers.get('content-length'));
-    // Of a compressed body the header tells the compressed length.
+    // Of a compressed body the header tells the compressed length; another origin's may hide that it is compressed.
     if (length > 0 && !response.headers.get('content-encoding')) total = length;
     const chunks: Uint8Array[] = [];
     for await (const chunk of chunksOf(response.body)) {
       chunks.push(chunk);
       loaded += chunk.length;
+      if (total !== undefined && loaded > total) total = undefined;
       onProgress?.({ loaded, ...(total !== undefined && { total }) });
     }
     if (total !== undefined && loaded !== total) throw new TypeError('the connection ended early');

@@ -1,4 +1,5 @@
 import { inflateSync } from 'fflate';
+import { crc32 } from '../crc32.ts';
 import { ElfinError } from '../errors.ts';
 
 /** One file of an archive; nothing is unpacked before {@link ZipEntry.read}. */
@@ -150,16 +151,4 @@ function unpack(bytes: Uint8Array, { name, method, crc, packed, size, start }: R
   }
   if (out.length !== size || crc32(out) !== crc) throw fail(`has a damaged ${entry}: its checksum does not hold`);
   return out;
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) remainder = remainder & 1 ? (remainder >>> 1) ^ 0xedb88320 : remainder >>> 1;
-  return remainder;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return ~crc >>> 0;
 }

@@ -82,19 +82,6 @@ export function u32le(value: number): Uint8Array {
   return u32be(value).reverse();
 }
 
-/** CRC-32 (ISO 3309), as PNG's chunks carry it. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ byte) & 255]!;
-  return (crc ^ 0xffffffff) >>> 0;
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  return crc;
-});
-
 export function truncated(format: string, length: number): ElfinError {
   return new ElfinError(
     'IMAGE_TRUNCATED',

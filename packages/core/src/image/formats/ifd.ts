@@ -13,6 +13,8 @@ export interface Entry {
 }
 
 export interface Directory {
+  /** Fields that it announces, those of repeated tags included. */
+  readonly length: number;
   readonly entries: ReadonlyMap<number, Entry>;
   /** Offset of the next directory; 0 ends the chain. */
   readonly next: number;
@@ -28,7 +30,7 @@ export interface Tiff {
   readonly big: boolean;
   readonly first: number;
   directory(offset: number): Directory;
-  /** Integer values (BYTE, SHORT, LONG and their like), at most `most`. Other types give none. */
+  /** Integer values (BYTE, SHORT, LONG and their like), at most `most`. Other types give none. Errors: IMAGE_TRUNCATED. */
   numbers(entry: Entry | undefined, most?: number): number[];
   value(entry: Entry): Uint8Array;
 }
@@ -95,14 +97,17 @@ export function openTiff(bytes: Uint8Array): Tiff {
       }
       // The last directory of a careless writer may end without the link.
       const linked = nextAt + (big ? 8 : 4) <= view.length;
-      return { entries, next: linked ? offset(nextAt) : 0, nextAt };
+      return { length: count, entries, next: linked ? offset(nextAt) : 0, nextAt };
     },
     numbers(found, most = 64) {
       if (!found) return [];
       const size = TYPE_SIZES[found.type];
       const read = readers(view, le, offset)[found.type];
       if (!read || !size) return [];
-      return Array.from({ length: Math.min(found.count, most) }, (_, i) => read(found.valueAt + i * size));
+      const count = Math.min(found.count, most);
+      // Checked before there is an array of that length: the count is the file's word.
+      view.slice(found.valueAt, count * size);
+      return Array.from({ length: count }, (_, i) => read(found.valueAt + i * size));
     },
     value(found) {
       return view.slice(found.valueAt, (TYPE_SIZES[found.type] ?? 1) * found.count);

@@ -72,6 +72,7 @@ export function readItems(view: ByteView, children: readonly Box[]): Map<number,
   const [sizes, sizes2] = [view.u8(iloc.start + 4), view.u8(iloc.start + 5)];
   const [offsetSize, lengthSize, baseSize] = [sizes >> 4, sizes & 15, sizes2 >> 4];
   const indexSize = version === 0 ? 0 : sizes2 & 15;
+  const each = indexSize + offsetSize + lengthSize;
   let at = iloc.start + 6;
   const count = uint(view, at, version < 2 ? 2 : 4);
   at += version < 2 ? 2 : 4;
@@ -83,6 +84,10 @@ export function readItems(view: ByteView, children: readonly Box[]): Map<number,
     const base = uint(view, at, baseSize);
     const extentCount = view.u16(at + baseSize);
     at += baseSize + 2;
+    // Extents of no bytes cost the file nothing and us an object each; honest files have one such extent at most.
+    if (extentCount > 1 && each === 0) throw corrupt('AVIF or HEIF', `an item of ${extentCount} extents without bytes`);
+    view.slice(at, extentCount * each);
+    if (at + extentCount * each > iloc.end) throw corrupt('AVIF or HEIF', 'an item has more extents than its list');
     const extents = [];
     for (let k = 0; k < extentCount; k++) {
       at += indexSize;
@@ -94,30 +99,31 @@ export function readItems(view: ByteView, children: readonly Box[]): Map<number,
   return items;
 }
 
-/** Properties of one item, in the order in which they apply. */
-function properties(view: ByteView, children: readonly Box[], item: number): Box[] {
+/** Properties of the items, each item's in the order in which they apply. Read once, whatever number of items is asked for. */
+function readProperties(view: ByteView, children: readonly Box[]): (item: number) => readonly Box[] {
   const iprp = children.find(({ type }) => type === 'iprp');
   const inner = iprp ? boxes(view, iprp.start, iprp.end) : [];
   const ipco = inner.find(({ type }) => type === 'ipco');
   const known = ipco ? boxes(view, ipco.start, ipco.end) : [];
-  const found: Box[] = [];
+  const found = new Map<number, Box[]>();
   for (const ipma of inner.filter(({ type }) => type === 'ipma')) {
     const wideId = view.u8(ipma.start) > 0;
     const wideIndex = (view.u8(ipma.start + 3) & 1) === 1;
     let at = ipma.start + 8;
-    for (let left = view.u32(ipma.start + 4); left > 0; left--) {
+    // Whatever number is announced: the box ends where it ends, else every box could walk to the end of the file.
+    for (let left = view.u32(ipma.start + 4); left > 0 && at < ipma.end; left--) {
       const id = wideId ? view.u32(at) : view.u16(at);
       at += wideId ? 4 : 2;
-      const count = view.u8(at++);
-      for (let i = 0; i < count; i++) {
-        const index = wideIndex ? view.u16(at) & 0x7fff : view.u8(at) & 0x7f;
+      const list = found.get(id) ?? [];
+      found.set(id, list);
+      for (let count = view.u8(at++); count > 0 && at < ipma.end; count--) {
+        const box = known[(wideIndex ? view.u16(at) & 0x7fff : view.u8(at) & 0x7f) - 1];
         at += wideIndex ? 2 : 1;
-        const box = known[index - 1];
-        if (id === item && box) found.push(box);
+        if (box) list.push(box);
       }
     }
   }
-  return found;
+  return (item) => found.get(item) ?? [];
 }
 
 /** irot turns anticlockwise by quarters, imir then mirrors; together one EXIF orientation. */
@@ -137,7 +143,8 @@ function headerAs(format: ImageFormat) {
     const pitm = children.find(({ type }) => type === 'pitm');
     if (!pitm) throw corrupt('AVIF or HEIF', 'it names no primary image');
     const primary = view.u8(pitm.start) === 0 ? view.u16(pitm.start + 4) : view.u32(pitm.start + 4);
-    const list = properties(view, children, primary);
+    const properties = readProperties(view, children);
+    const list = properties(primary);
     if (list.some(({ type }) => type === 'clap'))
       throw unsupported('This AVIF or HEIF has a clean aperture; crop it first.');
     const ispe = list.find(({ type }) => type === 'ispe');
@@ -151,7 +158,7 @@ function headerAs(format: ImageFormat) {
       width: swapped ? height : width,
       height: swapped ? width : height,
       bitDepth: deep(view, list) ? 16 : 8,
-      hasAlpha: hasAlpha(view, children, primary),
+      hasAlpha: hasAlpha(view, children, primary, properties),
       frames: view.text(8, 4) === 'avis' ? sequenceLength(view) : 1,
       orientation,
     };
@@ -165,21 +172,33 @@ function deep(view: ByteView, list: readonly Box[]): boolean {
   return av1C !== undefined && (view.u8(av1C.start + 2) & 0x40) !== 0;
 }
 
+/** No name of an auxiliary image's kind is longer. */
+const LONGEST_KIND = 256;
+
 /** Whether some auxiliary image of the primary one is its alpha plane. */
-function hasAlpha(view: ByteView, children: readonly Box[], primary: number): boolean {
+function hasAlpha(
+  view: ByteView,
+  children: readonly Box[],
+  primary: number,
+  properties: (item: number) => readonly Box[],
+): boolean {
   const iref = children.find(({ type }) => type === 'iref');
   if (!iref) return false;
   const size = view.u8(iref.start) === 0 ? 2 : 4;
-  for (const { type, start } of boxes(view, iref.start + 4, iref.end)) {
+  const auxiliary = new Set<number>();
+  for (const { type, start, end } of boxes(view, iref.start + 4, iref.end)) {
     if (type !== 'auxl') continue;
-    const targets = Array.from({ length: view.u16(start + size) }, (_, i) =>
-      uint(view, start + size + 2 + i * size, size),
-    );
-    if (!targets.includes(primary)) continue;
-    const auxC = properties(view, children, uint(view, start, size)).find((box) => box.type === 'auxC');
-    if (auxC && /:alpha|auxid:1\0/.test(latin1(view.bytes.subarray(auxC.start + 4, auxC.end)))) return true;
+    const first = start + size + 2;
+    const count = Math.min(view.u16(start + size), Math.floor((end - first) / size));
+    const targets = Array.from({ length: Math.max(0, count) }, (_, i) => uint(view, first + i * size, size));
+    if (targets.includes(primary)) auxiliary.add(uint(view, start, size));
   }
-  return false;
+  return [...auxiliary].some((item) => {
+    const auxC = properties(item).find(({ type }) => type === 'auxC');
+    if (!auxC) return false;
+    const kind = view.bytes.subarray(auxC.start + 4, Math.min(auxC.end, auxC.start + 4 + LONGEST_KIND));
+    return /:alpha|auxid:1\0/.test(latin1(kind));
+  });
 }
 
 /** Samples of the first track that has some. */
@@ -193,7 +212,7 @@ function sequenceLength(view: ByteView): number {
   };
   const moov = boxes(view, 0, view.length).find(({ type }) => type === 'moov');
   const sizes = moov ? into(moov, 'trak', 'mdia', 'minf', 'stbl', 'stsz') : [];
-  return Math.max(1, ...sizes.map(({ start }) => view.u32(start + 8)));
+  return sizes.reduce((most, { start }) => Math.max(most, view.u32(start + 8)), 1);
 }
 
 function complete(bytes: Uint8Array): boolean {
@@ -211,6 +230,9 @@ function metadata(bytes: Uint8Array): Metadata {
   const idat = children.find(({ type }) => type === 'idat');
   for (const { type, contentType, method, extents } of readItems(view, children).values()) {
     if (type !== 'Exif' && contentType !== 'application/rdf+xml') continue;
+    if (type === 'Exif' ? found.exif : found.xmp) continue;
+    // Extents may name the same bytes again and again; no honest item is larger than its file.
+    if (extents.reduce((sum, { length }) => sum + length, 0) > bytes.length) continue;
     const base = method === 1 ? (idat?.start ?? 0) : 0;
     const data = concat(...extents.map(({ offset, length }) => view.slice(base + offset, length)));
     if (type !== 'Exif') found.xmp ??= data;
@@ -219,7 +241,7 @@ function metadata(bytes: Uint8Array): Metadata {
   }
   const pitm = children.find(({ type }) => type === 'pitm');
   const primary = pitm ? uint(view, pitm.start + 4, view.u8(pitm.start) === 0 ? 2 : 4) : 0;
-  for (const { type, start, end } of properties(view, children, primary)) {
+  for (const { type, start, end } of readProperties(view, children)(primary)) {
     if (type === 'colr' && /^(prof|rICC)$/.test(view.text(start, 4))) found.icc ??= bytes.slice(start + 4, end);
   }
   return found;

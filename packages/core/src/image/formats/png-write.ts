@@ -1,6 +1,7 @@
 import { zlibSync } from 'fflate';
+import { crc32 } from '../../crc32.ts';
 import { bitDepth, type PixelImage } from '../pixels.ts';
-import { ascii, concat, crc32, u32be } from './bytes.ts';
+import { ascii, concat, u32be } from './bytes.ts';
 
 /** One chunk: length, type, body, checksum. */
 export function pngChunk(type: string, body: Uint8Array): Uint8Array {

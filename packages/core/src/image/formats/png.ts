@@ -1,7 +1,8 @@
-import { unzlibSync } from 'fflate';
+import { Unzlib } from 'fflate';
+import { crc32 } from '../../crc32.ts';
 import type { Header, Metadata } from '../codec.ts';
 import { forgetOrientation, readOrientation } from '../metadata/orientation.ts';
-import { ascii, concat, corrupt, crc32, startsWith, u32be, viewBytes } from './bytes.ts';
+import { ascii, concat, corrupt, startsWith, u32be, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
 interface Chunk {
@@ -21,6 +22,8 @@ const DEPTHS: Readonly<Record<number, readonly number[]>> = {
 
 /** An ICC profile or a text chunk may inflate to no more than this. */
 const MOST_INFLATED = 4 * 1024 * 1024;
+/** Bytes that are inflated at once; from as many come 16 MiB at most. */
+const PIECE = 16 * 1024;
 
 export const XMP_KEYWORD = 'XML:com.adobe.xmp';
 
@@ -85,16 +88,18 @@ function complete(bytes: Uint8Array): boolean {
 
 function metadata(bytes: Uint8Array): Metadata {
   const found: { -readonly [K in keyof Metadata]: Metadata[K] } = {};
+  // There is one profile and one packet in a sound file: thousands of others, each inflated in vain, would cost minutes.
+  let [profiles, packets] = [0, 0];
   for (const { type, body } of chunks(bytes)) {
     if (type === 'eXIf') found.exif ??= body.slice();
     if (type === 'pHYs' && body.length === 9 && body[8] === 1) found.density = viewBytes(body, 'PNG').u32(0) * 0.0254;
-    if (type === 'iCCP') {
+    if (type === 'iCCP' && profiles++ === 0) {
       const icc = inflate(body.subarray(body.indexOf(0) + 2));
-      if (icc) found.icc ??= icc;
+      if (icc) found.icc = icc;
     }
-    if (type === 'iTXt' && startsWith(body, ascii(`${XMP_KEYWORD}\0`))) {
+    if (type === 'iTXt' && startsWith(body, ascii(`${XMP_KEYWORD}\0`)) && packets++ === 0) {
       const xmp = internationalText(body.subarray(XMP_KEYWORD.length + 1));
-      if (xmp) found.xmp ??= xmp;
+      if (xmp) found.xmp = xmp;
     }
   }
   return found;
@@ -109,14 +114,24 @@ function internationalText(body: Uint8Array): Uint8Array | undefined {
   return body[0] === 1 ? inflate(text) : text.slice();
 }
 
+/** In pieces, so that a bomb is left as soon as it has brought too much. Damaged data give nothing. */
 function inflate(data: Uint8Array): Uint8Array | undefined {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  const stream = new Unzlib((part) => {
+    parts.push(part);
+    length += part.length;
+  });
   try {
-    // One byte more than allowed: an exactly full buffer would not tell whether more was to come.
-    const out = unzlibSync(data, { out: new Uint8Array(MOST_INFLATED + 1) });
-    return out.length > MOST_INFLATED ? undefined : out.slice();
+    for (let at = 0, last = false; !last; at += PIECE) {
+      last = at + PIECE >= data.length;
+      stream.push(data.subarray(at, at + PIECE), last);
+      if (length > MOST_INFLATED) return undefined;
+    }
   } catch {
     return undefined;
   }
+  return concat(...parts);
 }
 
 function turnBack(bytes: Uint8Array): void {

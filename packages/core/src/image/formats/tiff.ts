@@ -24,8 +24,11 @@ const TAG = {
   icc: 34675,
 } as const;
 
-/** More pages than this are not counted. */
+/** More pages than this are not counted, nor are pages of directories that have more entries than this together. */
 const MOST_PAGES = 10_000;
+const MOST_ENTRIES = 100_000;
+/** More strips or tiles than this are not looked at; 50 megapixels in tiles of 16², a plane each, are fewer. */
+const MOST_PARTS = 1_000_000;
 
 function first(tiff: Tiff, directory: Directory, tag: number): number | undefined {
   return tiff.numbers(directory.entries.get(tag), 1)[0];
@@ -57,15 +60,19 @@ function header(bytes: Uint8Array): Header {
   };
 }
 
-/** Full-size pages: thumbnails (reduced resolution) and masks are none. A chain that bites its tail ends there. */
+/**
+ * Full-size pages: thumbnails (reduced resolution) and masks are none. A chain that bites its tail ends there. Directories
+ * may overlap, so that a small file can hold thousands of long ones.
+ */
 function countPages(tiff: Tiff): number {
   const seen = new Set<number>();
-  let pages = 0;
-  for (let at = tiff.first; at !== 0 && !seen.has(at) && seen.size < MOST_PAGES; ) {
+  let [pages, entries] = [0, 0];
+  for (let at = tiff.first; at !== 0 && !seen.has(at) && seen.size < MOST_PAGES && entries < MOST_ENTRIES; ) {
     seen.add(at);
     // Pages past the end are the business of `complete`, not of counting.
     if (at + 2 > tiff.view.length) break;
     const directory = tiff.directory(at);
+    entries += directory.length;
     if (((first(tiff, directory, TAG.subfile) ?? 0) & 5) === 0) pages++;
     at = directory.next;
   }
@@ -76,8 +83,8 @@ function complete(bytes: Uint8Array): boolean {
   const tiff = openTiff(bytes);
   const { entries } = tiff.directory(tiff.first);
   const whole = (offsets: number, counts: number) => {
-    const starts = tiff.numbers(entries.get(offsets), Number.POSITIVE_INFINITY);
-    const sizes = tiff.numbers(entries.get(counts), Number.POSITIVE_INFINITY);
+    const starts = tiff.numbers(entries.get(offsets), MOST_PARTS);
+    const sizes = tiff.numbers(entries.get(counts), starts.length);
     return starts.length > 0 && starts.every((start, i) => start + (sizes[i] ?? 1) <= bytes.length);
   };
   return whole(TAG.stripOffsets, TAG.stripCounts) || whole(TAG.tileOffsets, TAG.tileCounts);

@@ -1,4 +1,4 @@
-import { concat } from '../formats/bytes.ts';
+import { concat, corrupt } from '../formats/bytes.ts';
 import { type Directory, type Entry, openTiff, type Tiff, TYPE_SIZES } from '../formats/ifd.ts';
 import { attempt, ORIENTATION_TAG } from './orientation.ts';
 
@@ -146,13 +146,20 @@ export interface Described {
 
 /** Descriptive fields with the EXIF and GPS directories. A maker note cannot be moved, so it stays behind. */
 function descriptive(tiff: Tiff, { entries }: Directory): Described {
-  const fields = [...entries.values()].filter(({ tag }) => DESCRIPTIVE.has(tag)).map((entry) => toField(tiff, entry));
+  // Values may lie over one another, each as long as the file: together they must not be longer than it.
+  let left = tiff.view.length;
+  const read = (entry: Entry) => {
+    left -= (TYPE_SIZES[entry.type] ?? 1) * entry.count;
+    if (left < 0) throw corrupt('EXIF', 'its values lie over one another');
+    return toField(tiff, entry);
+  };
+  const fields = [...entries.values()].filter(({ tag }) => DESCRIPTIVE.has(tag)).map(read);
   const subs = [TAG.exif, TAG.gps].flatMap((tag) => {
     const [at] = tiff.numbers(entries.get(tag), 1);
     if (!at) return [];
     const inner = [...tiff.directory(at).entries.values()];
     const kept = inner.filter((e) => e.tag !== TAG.makerNote && e.tag !== TAG.interoperability && TYPE_SIZES[e.type]);
-    return [{ tag, fields: kept.map((entry) => toField(tiff, entry)) }];
+    return [{ tag, fields: kept.map(read) }];
   });
   return { fields, subs };
 }

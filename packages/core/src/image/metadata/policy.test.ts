@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../../../../test/fixtures/images/read.ts';
 import type { Metadata } from '../codec.ts';
-import { readMetadata } from '../probe.ts';
+import { jpeg } from '../formats/jpeg.ts';
 import { applyPolicy } from './policy.ts';
 import { readRights, writeRights } from './rights.ts';
 import { readXmpRights, uprightXmp, writeXmpRights } from './xmp.ts';
 
-const source = readMetadata(readImage('metadata.jpg'), 'jpeg');
+const source = jpeg.metadata(readImage('metadata.jpg'));
 const latin1 = (...parts: (Uint8Array | undefined)[]) =>
   Buffer.concat(parts.filter((part) => part !== undefined)).toString('latin1');
 const packet = (attributes: string, elements = '') =>
@@ -88,6 +88,21 @@ describe('XMP', () => {
       const text = packet(bound, `<dc:rights>${piece.repeat(400_000 / piece.length)}</dc:rights>`);
       expect(Object.keys(readXmpRights(text)).length).toBeLessThanOrEqual(1);
     }
+  });
+
+  it('looks for eight prefixes of a namespace at most', () => {
+    const names = Array.from({ length: 9_000 }, (_, i) => `p${i}`);
+    const bound = names.map((name) => `xmlns:${name}="http://purl.org/dc/elements/1.1/"`).join(' ');
+    const read = (name: string) => readXmpRights(packet(bound, `<${name}:creator>Ada</${name}:creator>`));
+    expect([read('p0'), read('p7'), read('p8')]).toEqual([{ creator: 'Ada' }, { creator: 'Ada' }, {}]);
+    const tiff = names.map((name) => `xmlns:${name}="http://ns.adobe.com/tiff/1.0/"`).join(' ');
+    const turned = (name: string) => latin1(uprightXmp(packet(`${tiff} ${name}:Orientation="6"`)));
+    expect(['p7', 'p8'].map((name) => turned(name).includes('Orientation'))).toEqual([false, true]);
+  });
+
+  it('leaves packets alone that are too large to be searched', () => {
+    const large = packet(`xmlns:t="http://ns.adobe.com/tiff/1.0/" t:Orientation="6"`, ' '.repeat(512 * 1024));
+    expect(uprightXmp(large)).toBe(large);
   });
 });
 

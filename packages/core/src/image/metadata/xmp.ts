@@ -22,6 +22,8 @@ const PROPERTIES = {
 
 /** No sane packet of rights is larger; larger ones are not searched. */
 const MOST = 512 * 1024;
+/** Nor does one bind a namespace to more prefixes: the packet is searched once for each. */
+const MOST_PREFIXES = 8;
 
 /**
  * Rights out of an XMP packet. Only text is taken and later written into a packet of our own, so that nothing else of
@@ -37,7 +39,9 @@ export function readXmpRights(packet: Uint8Array): Rights {
   ][]) {
     for (const prefix of prefixes(xml, NAMESPACES[space])) {
       const text = property(xml, `${prefix}:${name}`);
-      if (text) found[key] ??= text;
+      if (!text) continue;
+      found[key] = text;
+      break;
     }
   }
   return found;
@@ -72,8 +76,12 @@ export function writeXmpRights(rights: Rights): Uint8Array | undefined {
   );
 }
 
-/** The packet without `tiff:Orientation`, as attribute or element: pixels are upright now. */
+/**
+ * The packet without `tiff:Orientation`, as attribute or element: pixels are upright now. One that is too large to be searched
+ * stays as it is.
+ */
 export function uprightXmp(packet: Uint8Array): Uint8Array {
+  if (packet.length > MOST) return packet;
   const xml = decodeText(packet);
   let out = xml;
   for (const prefix of prefixes(xml, NAMESPACES.tiff)) {
@@ -83,10 +91,11 @@ export function uprightXmp(packet: Uint8Array): Uint8Array {
   return out === xml ? packet : new TextEncoder().encode(out);
 }
 
-/** Prefixes that the packet binds to a namespace; letters and digits only, so that they are safe in patterns. */
+/** The first prefixes that the packet binds to a namespace; letters and digits only, so that they are safe in patterns. */
 function prefixes(xml: string, uri: string): string[] {
   const bound = [...xml.matchAll(/xmlns:(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g)];
-  return [...new Set(bound.filter(([, , a, b]) => (a ?? b) === uri).map(([, prefix]) => prefix!))];
+  const found = new Set(bound.filter(([, , a, b]) => (a ?? b) === uri).map(([, prefix]) => prefix!));
+  return [...found].slice(0, MOST_PREFIXES);
 }
 
 // Every pattern stops at the next angle bracket or quote: a hostile packet costs linear time.

@@ -9,12 +9,15 @@ import {
   type IPolicy,
   wrap,
 } from 'cockatiel';
+import { interruptible, LONGEST_WAIT } from '../../deadline.ts';
 import { ElfinError, isElfinError } from '../../errors.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
 /** As many connections as workerd opens for one request; enough to fill a worker's batch while another runs. */
 export const IN_FLIGHT = 6;
 export const ATTEMPT_MS = 60_000;
+/** However long a worker asks to wait. */
+const LONGEST_PAUSE = 60_000;
 
 /** Where workers answer, and how much is asked of them. */
 export interface EndpointsOptions {
@@ -39,6 +42,8 @@ export interface Call<T> {
   readonly body?: Uint8Array<ArrayBuffer>;
   /** Only these endpoints may answer; all by default. */
   readonly among?: ReadonlySet<string>;
+  /** These of them only where no other is left. */
+  readonly last?: ReadonlySet<string>;
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds since the epoch. */
   readonly deadline?: number | undefined;
@@ -94,7 +99,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
   if (all.length === 0) throw new ElfinError('CONFIG_INVALID', 'A remote runtime needs at least one endpoint.');
 
   async function attempt<T>(endpoint: Endpoint, call: Call<T>): Promise<T> {
-    const left = Math.min(attemptMs, (call.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
+    const left = Math.min(LONGEST_WAIT, attemptMs, (call.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
     const clock = AbortSignal.timeout(Math.max(0, Math.ceil(left)));
     const signal = call.signal ? AbortSignal.any([call.signal, clock]) : clock;
     const headers = { ...call.headers, ...(endpoint.token && { Authorization: `Bearer ${endpoint.token}` }) };
@@ -118,7 +123,9 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
     const doubtful = ({ breaker: { state }, shutUntil, inFlight: now }: Endpoint) =>
       state === CircuitState.Open ? Date.now() < shutUntil || now > 0 : state === CircuitState.HalfOpen;
     const rank = (endpoint: Endpoint) =>
-      (tried.has(endpoint) ? 1e6 : 0) + (doubtful(endpoint) ? 1e5 : 0) + endpoint.inFlight;
+      (tried.has(endpoint) ? 1e6 : 0) +
+      (doubtful(endpoint) || call.last?.has(endpoint.url) ? 1e5 : 0) +
+      endpoint.inFlight;
     return all
       .filter(({ url }) => call.among?.has(url) ?? true)
       .reduce<Endpoint | undefined>((best, next) => (best && rank(best) <= rank(next) ? best : next), undefined);
@@ -134,16 +141,23 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
         tried.add(endpoint);
         endpoint.inFlight += 1;
         try {
+          // Who waits for others' calls to end is let go when his own time is up: the bulkhead's queue knows of no clock.
           return await interruptible(
             endpoint.policy.execute(() => attempt(endpoint, call), call.signal),
-            call,
+            {
+              signals: [[call.signal, ({ reason }) => reason]],
+              deadline: call.deadline,
+              late: () => new DOMException('Late.', 'TimeoutError'),
+            },
           );
         } catch (thrown) {
           const error = fromPolicy(thrown, endpoint.url, call);
           const fresh = all.some((other) => !tried.has(other) && (call.among?.has(other.url) ?? true));
           // An unknown model may be that endpoint's own; a garbled answer is not asked for twice.
           const elsewhere = fresh && (error.code === 'MODEL_UNKNOWN' || error.code === 'REMOTE_PROTOCOL');
-          const transient = error.code === 'NETWORK_FAILED' || error.code === 'REMOTE_BUSY';
+          // Who hangs over a question of a few bytes will do so again.
+          const hopeless = call.method === 'GET' && error.data.hung === true && !fresh;
+          const transient = (error.code === 'NETWORK_FAILED' && !hopeless) || error.code === 'REMOTE_BUSY';
           if (attempts > retries || !(elsewhere || transient)) throw error;
           if (!fresh) await pause(error, attempts, call);
         } finally {
@@ -160,28 +174,6 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
   };
 }
 
-/** Who waits for others' calls to end is let go when his own time is up: the bulkhead's queue knows of no clock. */
-async function interruptible<T>(work: Promise<T>, { signal, deadline }: Call<unknown>): Promise<T> {
-  if (!signal && deadline === undefined) return work;
-  const over = new AbortController();
-  const interrupted = new Promise<never>((_, reject) => {
-    const once = { once: true, signal: over.signal };
-    signal?.addEventListener('abort', () => reject(signal.reason), once);
-    if (deadline === undefined) return;
-    const timer = setTimeout(
-      () => reject(new DOMException('Late.', 'TimeoutError')),
-      Math.max(0, deadline - Date.now()),
-    );
-    over.signal.addEventListener('abort', () => clearTimeout(timer));
-  });
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, interrupted]);
-  } finally {
-    over.abort();
-  }
-}
-
 /** A busy worker is a healthy one; a silent, garbled or unreachable one is not. */
 function isBroken(error: unknown): boolean {
   return isElfinError(error) && (error.code === 'NETWORK_FAILED' || error.code === 'REMOTE_PROTOCOL');
@@ -196,9 +188,12 @@ function fromPolicy(error: unknown, url: string, call: Call<unknown>): ElfinErro
   return failureOfTransport(error, url, call);
 }
 
-/** Waits as long as the worker asked for, else 50…100 ms, doubled each time. Errors: ABORTED, or `error` when time is up. */
+/**
+ * Waits as long as the worker asked for, {@link LONGEST_PAUSE} at most, else 50…100 ms, doubled each time. Errors: ABORTED, or
+ * `error` when time is up.
+ */
 async function pause(error: ElfinError, attempts: number, { signal, deadline }: Call<unknown>): Promise<void> {
-  const wait = adviceOf(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1);
+  const wait = Math.min(LONGEST_PAUSE, adviceOf(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1));
   if (deadline !== undefined && Date.now() + wait >= deadline) throw error;
   await new Promise<void>((resolve, reject) => {
     const stop = () => {

@@ -31,6 +31,9 @@ export async function failureOfResponse(response: Response, endpoint: string): P
   }
 }
 
+/** Milliseconds by which timers may be ahead of the wall clock. */
+const EARLY = 2;
+
 /** What a thrown fetch or a broken body means: the caller's abort, the deadline, or the network. */
 export function failureOfTransport(
   cause: unknown,
@@ -40,11 +43,14 @@ export function failureOfTransport(
   const data = { endpoint };
   if (signal?.aborted)
     return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
-  if (deadline !== undefined && Date.now() >= deadline)
+  if (deadline !== undefined && Date.now() + EARLY >= deadline)
     return new ElfinError('DEADLINE_EXCEEDED', `${endpoint} did not answer before the deadline.`, { cause, data });
   const hung = cause instanceof DOMException && cause.name === 'TimeoutError';
   const how = hung ? 'did not answer in time' : 'cannot be reached or hung up';
-  return new ElfinError('NETWORK_FAILED', `${endpoint} ${how}; check that the worker runs.`, { cause, data });
+  return new ElfinError('NETWORK_FAILED', `${endpoint} ${how}; check that the worker runs.`, {
+    cause,
+    data: { ...data, ...(hung && { hung }) },
+  });
 }
 
 /** Milliseconds that the server asked to wait, as {@link failureOfResponse} noted them. */

@@ -1,3 +1,4 @@
+import { LONGEST_WAIT } from '../../deadline.ts';
 import { ElfinError } from '../../errors.ts';
 import type { Codec, Header } from '../../image/codec.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
@@ -53,7 +54,10 @@ export function restoreWholeImage(endpoints: Endpoints, image: WholeImage): Prom
       'Content-Type': 'application/octet-stream',
       ...(models && { [MODELS_HEADER]: models.join(', ') }),
       ...(traceparent && { traceparent }),
-      ...(deadline !== undefined && { [DEADLINE_HEADER]: String(Math.max(1, Math.round(deadline - Date.now()))) }),
+      ...(deadline !== undefined &&
+        deadline - Date.now() <= LONGEST_WAIT && {
+          [DEADLINE_HEADER]: String(Math.max(1, Math.round(deadline - Date.now()))),
+        }),
     },
     body: bytes as Uint8Array<ArrayBuffer>,
     signal,
