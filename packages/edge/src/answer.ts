@@ -1,7 +1,7 @@
 import type { ElfinError, RestoreStatus } from '@elfin/core';
 import { asElfinError, errorResponse } from './errors.ts';
 import { cacheControl, formatInfo, formatTiming, NO_STORE, SECURITY, statusHeader } from './headers.ts';
-import type { JobRecord } from './jobs.ts';
+import { isFinal, type JobRecord } from './jobs.ts';
 import { noneMatch } from './negotiate.ts';
 import type { Finished, Interim } from './pipeline.ts';
 import { parseSource } from './source/name.ts';
@@ -34,7 +34,8 @@ const timing = (spans: ReadonlyMap<string, number>): Record<string, string> =>
 export function answerFinished(finished: Finished, context: AnswerContext): Response {
   const { plan, exp, spans, sourceTtl, request } = context;
   const { info } = finished.result;
-  const etag = plan.json ? `"${finished.key}.json"` : `"${finished.key}"`;
+  // Weak for JSON, which also tells how long it took and where it came from this time.
+  const etag = plan.json ? `W/"${finished.key}.json"` : `"${finished.key}"`;
   const left = Math.max(0, sourceTtl - (Date.now() - finished.checkedAt) / 1000);
   const restored = info.restored !== undefined && info.restored.task !== 'none';
   const headers: Record<string, string> = {
@@ -82,9 +83,14 @@ export function answerInterim(interim: Interim, context: AnswerContext, job?: st
   return respond(bytes, 200, { ...headers, 'content-type': type, 'content-length': String(bytes.byteLength) });
 }
 
-/** 202 with where to ask: for clients that wait by themselves. */
-export function answerAccepted(job: string, base: string, preference?: string): Response {
-  const location = `${base}jobs/${job}`;
+/**
+ * Where a caller follows a job. `to` is its own path and query, for when the job is done: the record knows of none, or a job
+ * would hand on signed URLs.
+ */
+export const jobUrl = (id: string, base: string, to: string) => `${base}jobs/${id}?to=${encodeURIComponent(to)}`;
+
+/** 202 with where to ask: for clients that wait by themselves. `location` is of {@link jobUrl}. */
+export function answerAccepted(job: string, location: string, preference?: string): Response {
   return respond(JSON.stringify({ id: job, state: 'running', location }), 202, {
     ...NO_STORE,
     ...statusHeader({ state: 'pending', job, eta: RETRY_SECONDS }),
@@ -114,22 +120,26 @@ export function answerError(thrown: unknown, plan?: Plan, job?: string): Respons
   return response;
 }
 
-/** A job's state; 303 to the result once it is there. The owner and its lease are nobody's business. */
-export function answerJob(record: JobRecord): Response {
-  const { id, state, progress, createdAt, error, location } = record;
-  const done = state === 'done';
-  const body = {
+/** What is told of a job, with where its result is once it is there. The owner and its lease are nobody's business. */
+export function describeJob({ id, state, progress, createdAt, error }: JobRecord, to?: string): string {
+  return JSON.stringify({
     id,
     state,
     progress,
     createdAt: new Date(createdAt).toISOString(),
     ...(error ? { error } : {}),
-    ...(done ? { location } : {}),
-  };
-  return respond(JSON.stringify(body), done ? 303 : 200, {
+    ...(state === 'done' && to !== undefined ? { location: to } : {}),
+  });
+}
+
+/** A job's state; 303 once it is done, to where its caller asked to be led. */
+export function answerJob(record: JobRecord, to?: string): Response {
+  const { state } = record;
+  const leads = state === 'done' && to !== undefined;
+  return respond(describeJob(record, to), leads ? 303 : 200, {
     ...NO_STORE,
     'content-type': 'application/json',
-    ...(done ? { location } : {}),
-    ...(state === 'running' || state === 'queued' ? { 'retry-after': String(RETRY_SECONDS) } : {}),
+    ...(leads ? { location: to } : {}),
+    ...(isFinal(state) ? {} : { 'retry-after': String(RETRY_SECONDS) }),
   });
 }

@@ -123,7 +123,7 @@ export function createEdge(options: EdgeOptions): Edge {
     gate,
     shared,
     fetchGate: createGate({ concurrency: 32, queue: 1024 }),
-    interimGate: createGate({ concurrency: 2, queue: 256 }),
+    interimGate: createGate({ concurrency: 2, queue: 64 }),
     metrics,
   });
   const working = new Set<Promise<unknown>>();
@@ -186,7 +186,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const { samples } = options;
     landingPage(app, { prefix, ...(signer ? { signer } : {}), ...(samples ? { samples } : {}) });
   }
-  routeJobs(app, jobs);
+  routeJobs(app, jobs, { prefix });
   app.get(`/${prefix}/*`, (c) => {
     const route = routePath(c);
     return handler.answer(c.req.raw, route.slice(0, route.length - `${prefix}/*`.length));

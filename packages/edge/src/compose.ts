@@ -52,7 +52,8 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
   const { codec, credentials } = platform;
   const allow = [
     ...(config.ELFIN_SOURCES ?? []),
-    ...(config.ELFIN_ORIGIN ? [new URL(config.ELFIN_ORIGIN).origin] : []),
+    // Below the folder that it names: the rest of the host was never offered.
+    ...(config.ELFIN_ORIGIN ? [config.ELFIN_ORIGIN] : []),
   ];
   const http = createHttpSource({
     allow,

@@ -26,6 +26,15 @@ function number(min: number, max: number) {
   };
 }
 
+/** An http(s) URL that only says where. */
+function folderUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const plain =
+    url && /^https?:$/.test(url.protocol) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+  if (!plain || url.hostname.includes('*')) throw new Error('it must be an http(s) URL without credentials and query');
+  return url.href;
+}
+
 function json<T>(check: (value: unknown) => value is T, shape: string) {
   return (text: string): T => {
     let value: unknown;
@@ -73,9 +82,9 @@ export const VARIABLES = {
     otherwise: 'nothing but the folder or origin',
   }),
   ELFIN_ORIGIN: variable({
-    about: 'Where sources without a scheme are read.',
+    about: 'Where sources without a scheme are read: an http(s) folder, below which absolute URLs are allowed too.',
     example: 'https://origin.example/photos/',
-    parse: String,
+    parse: folderUrl,
     otherwise: 'the folder',
   }),
   ELFIN_PRIVATE_SOURCES: variable({

@@ -107,11 +107,14 @@ export interface Problem {
 }
 
 /**
- * Describes an error to the caller: never a stack, never a cause, and of the server's own troubles only the code.
+ * Describes an error to the caller: never a stack, never a cause, no worker's address, and of the server's own troubles
+ * only the code.
  */
 export function toProblem(error: ElfinError): Problem {
   const status = statusOf(error.code);
-  const told = status < 500 || TELLS.has(error.code);
+  const { endpoint } = error.data;
+  const inner = typeof endpoint === 'string' && error.message.includes(endpoint);
+  const told = !inner && (status < 500 || TELLS.has(error.code));
   return {
     type: `urn:elfin:error:${error.code}`,
     title: error.code.toLowerCase().replaceAll('_', ' '),
@@ -128,8 +131,9 @@ export function errorResponse(thrown: unknown): Response {
   const headers = new Headers({
     'content-type': 'application/problem+json',
     'elfin-error': error.code,
-    // A 4xx other than 429 stays wrong for a while; everything else may be over with the next request.
-    'cache-control': problem.status < 500 && !error.retry ? 'public, max-age=60' : 'no-store',
+    // A 4xx stays wrong for a while, but for 429 and a job that may be there at once; all else may be over with the next request.
+    'cache-control':
+      problem.status < 500 && !error.retry && error.code !== 'JOB_UNKNOWN' ? 'public, max-age=60' : 'no-store',
   });
   const wait = retryAfter(error);
   if (wait !== undefined) headers.set('retry-after', String(wait));

@@ -17,7 +17,6 @@ export interface FlightOptions {
 
 export interface FlightRequest<T> {
   readonly id: string;
-  readonly location: string;
   /** Runs once for all who wait. Its result is shared as it is. */
   readonly work: (claim: Claim) => Promise<T>;
   /** Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. */
@@ -28,6 +27,8 @@ export interface FlightRequest<T> {
   readonly signal?: AbortSignal;
   /** Once it fires, the work is left to a queue's consumer: at the next chance its record becomes `queued`. */
   readonly handover?: AbortSignal;
+  /** Sends that work to the queue, as soon as its record lets a consumer have it. */
+  readonly enqueue?: () => Promise<void>;
   /** Called once the record is there, whoever wrote it: from then on a client may be sent to it. */
   readonly onRecord?: () => void;
 }
@@ -46,15 +47,29 @@ export function createFlight<T>(options: FlightOptions) {
   const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track } = options;
   const flights = new Map<string, Flight<T>>();
 
-  async function lead(claim: Claim, { work, handover }: FlightRequest<T>): Promise<T> {
+  /** Errors: STORE_FAILED where the queue does not take it, after which any request may begin it anew. */
+  async function toQueue(claim: Claim, enqueue: FlightRequest<T>['enqueue']): Promise<void> {
+    await claim.end('queued');
+    // Cancelled in the last moment: there is nothing left to be done.
+    if (claim.signal.aborted) throw asElfinError(claim.signal.reason);
+    try {
+      await enqueue?.();
+    } catch (cause) {
+      const error = new ElfinError('STORE_FAILED', 'The queue did not take the work; try again soon.', { cause });
+      await claim.end('failed', error).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async function lead(claim: Claim, { work, handover, enqueue }: FlightRequest<T>): Promise<T> {
     let result: T;
     try {
       if (handover?.aborted) throw handover.reason;
       result = await work(claim);
     } catch (thrown) {
       if (handover?.aborted && !claim.signal.aborted) {
-        await claim.end('queued');
-        throw new ElfinError('PENDING', 'The work was left to the queue.', { data: { queued: true } });
+        await toQueue(claim, enqueue);
+        throw new ElfinError('PENDING', 'The work was left to the queue.');
       }
       const error = claim.signal.aborted ? asElfinError(claim.signal.reason) : asElfinError(thrown);
       await claim.end(error.code === 'JOB_CANCELLED' ? 'cancelled' : 'failed', error).catch(() => undefined);
@@ -81,10 +96,10 @@ export function createFlight<T>(options: FlightOptions) {
   }
 
   async function run(request: FlightRequest<T>): Promise<T> {
-    const { id, location, collect, queued = false, signal, onRecord } = request;
+    const { id, collect, queued = false, signal, onRecord } = request;
     let wait = shortest;
     for (let seen: JobRecord | undefined; ; ) {
-      const outcome = await jobs.claim(id, location, { queued });
+      const outcome = await jobs.claim(id, { queued });
       onRecord?.();
       if (isClaim(outcome)) return lead(outcome, request);
       seen = outcome;
@@ -119,7 +134,7 @@ export function createFlight<T>(options: FlightOptions) {
   }
 
   return {
-    /** Joins the work or starts it. Errors: what the work throws, JOB_CANCELLED, STORE_FAILED. */
+    /** Joins the work or starts it. Errors: what the work throws, JOB_CANCELLED, STORE_FAILED, PENDING. */
     join(request: FlightRequest<T>): Promise<T> {
       if (!shared) return run(request);
       const flight = flights.get(request.id) ?? begin(request);

@@ -1,9 +1,13 @@
 import { ElfinError } from '@elfin/core';
-import { BulkheadRejectedError, bulkhead } from 'cockatiel';
 
 export interface Gate {
-  /** Runs `work` when its turn comes. Errors: OVERLOADED when the queue is full, DRAINING, and what `work` throws. */
+  /**
+   * Runs `work` when its turn comes. Errors: OVERLOADED when the queue is full, the reason of `signal` where it fires before
+   * that, at once, and what `work` throws.
+   */
   run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** Whether `run` would have a place now, asked before anything is spent on it. Errors: OVERLOADED. */
+  check(): void;
   /** Work waiting for its turn. */
   readonly queued: number;
   readonly running: number;
@@ -11,25 +15,54 @@ export interface Gate {
 
 /** At most `concurrency` at a time and `queue` waiting: beyond that a quick no is kinder than a slow one. */
 export function createGate(options: { readonly concurrency: number; readonly queue: number }): Gate {
-  const policy = bulkhead(options.concurrency, options.queue);
+  const { concurrency, queue } = options;
+  const waiting = new Set<() => void>();
+  let running = 0;
+
+  function check(): void {
+    if (running < concurrency || waiting.size < queue) return;
+    throw new ElfinError('OVERLOADED', 'The server has more to do than it takes on; try again soon.', {
+      data: { retryAfter: 2 },
+    });
+  }
+
+  /** Resolves with a place that is already taken: whoever leaves hands its own on, so that nobody gets in between. */
+  function place(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        waiting.delete(enter);
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = () => {
+        waiting.delete(enter);
+        reject(signal?.reason);
+      };
+      waiting.add(enter);
+      signal?.addEventListener('abort', leave, { once: true });
+    });
+  }
+
   return {
     async run(work, signal) {
+      if (signal?.aborted) throw signal.reason;
+      check();
+      if (running < concurrency) running += 1;
+      else await place(signal);
       try {
-        return await policy.execute(work, signal);
-      } catch (error) {
-        if (error instanceof BulkheadRejectedError) {
-          throw new ElfinError('OVERLOADED', 'The server has more to do than it takes on; try again soon.', {
-            data: { retryAfter: 2 },
-          });
-        }
-        throw error;
+        return await work();
+      } finally {
+        const [next] = waiting;
+        if (next) next();
+        else running -= 1;
       }
     },
+    check,
     get queued() {
-      return options.queue - policy.queueSlots;
+      return waiting.size;
     },
     get running() {
-      return options.concurrency - policy.executionSlots;
+      return running;
     },
   };
 }

@@ -1,7 +1,7 @@
-import { ElfinError, sha256 } from '@elfin/core';
-import { type AnswerContext, answerAccepted, answerError, answerFinished, answerInterim } from './answer.ts';
+import { ElfinError, isElfinError, sha256 } from '@elfin/core';
+import { type AnswerContext, answerAccepted, answerError, answerFinished, answerInterim, jobUrl } from './answer.ts';
 import { asElfinError } from './errors.ts';
-import { type createFlight, deadlineSignal, within } from './flight.ts';
+import { type createFlight, deadlineSignal, type FlightRequest, within } from './flight.ts';
 import type { RateLimit } from './gate.ts';
 import type { CacheState } from './headers.ts';
 import type { Metrics } from './metrics.ts';
@@ -20,8 +20,6 @@ export interface QueueMessage {
   readonly id: string;
   /** Canonical source, options and variant: what is to be made. */
   readonly plan: Plan;
-  /** Where the result will be fetched. */
-  readonly location: string;
 }
 
 /**
@@ -62,6 +60,8 @@ export interface Handler {
 
 /** Milliseconds after which a store that has not even taken a job's record holds an answer no longer. */
 const RECORD_MS = 5_000;
+/** Milliseconds that an answer waits for work to stop, and for a queue to take it. */
+const QUEUE_MS = 5_000;
 
 /** The one place where a request's steps follow each other. */
 export function createHandler(options: HandlerOptions): Handler {
@@ -69,7 +69,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   const jobId = (plan: Plan) => {
     const name = `${plan.source}\n${plan.path}\n${plan.variant}`;
-    // A job's id leads to a signed URL, so it must not be guessable from the unsigned one.
+    // Whoever has a job's id may watch and cancel it, so it must not be guessable from the URL.
     return signer ? signer.name(name) : sha256(new TextEncoder().encode(name)).then((hex) => hex.slice(0, 22));
   };
 
@@ -86,18 +86,18 @@ export function createHandler(options: HandlerOptions): Handler {
 
   function start(
     plan: Plan,
-    job: { id: string; location: string; queued?: boolean },
+    job: { id: string; queued?: boolean },
     traceparent: string,
     spans: Map<string, number>,
-    signals: { handover?: AbortSignal; signal?: AbortSignal; onRecord?: () => void } = {},
+    ways: Pick<FlightRequest<unknown>, 'handover' | 'enqueue' | 'signal' | 'onRecord'> = {},
   ) {
     const limit = options.background.kind === 'process' || job.queued ? options.jobDeadline : options.deadline;
     return flight.join({
       ...job,
-      ...signals,
+      ...ways,
       collect: () => pipeline.collect(plan),
       work: (claim) => {
-        const signal = deadlineSignal(limit, signals.handover, signals.signal);
+        const signal = deadlineSignal(limit, ways.handover, ways.signal);
         return pipeline.run(plan, claim, { signal, deadline: Date.now() + limit, traceparent, spans });
       },
     });
@@ -112,24 +112,24 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 
   async function pending(
-    plan: Plan,
     id: string,
-    base: string,
+    job: string,
     context: AnswerContext,
-    traceparent: string,
+    run: { readonly traceparent: string; readonly deadline: number },
     prefer: ReturnType<typeof parsePrefer>,
   ): Promise<Response> {
-    if (prefer.async) return answerAccepted(id, base, 'respond-async');
-    if (plan.pending === '202') return answerAccepted(id, base);
+    const { plan } = context;
+    if (prefer.async) return answerAccepted(id, job, 'respond-async');
+    if (plan.pending === '202') return answerAccepted(id, job);
     if (plan.pending === 'wait' && prefer.wait === undefined) {
       throw new ElfinError('DEADLINE_EXCEEDED', 'The work takes longer than a request may wait.');
     }
     const locked = new ElfinError('PENDING', 'The image is being restored; ask again.', { data: { retryAfter: 2 } });
     if (plan.pending === '423') return answerError(locked, undefined, id);
     try {
-      const signal = deadlineSignal(options.deadline);
-      const run = { signal, deadline: Date.now() + options.deadline, traceparent, spans: new Map<string, number>() };
-      return answerInterim(await pipeline.interim(plan, run), context, id);
+      const signal = deadlineSignal(Math.max(0, run.deadline - Date.now()));
+      const outcome = await pipeline.interim(plan, { ...run, signal, spans: new Map<string, number>() });
+      return outcome.state === 'made' ? answerFinished(outcome, context) : answerInterim(outcome, context, id);
     } catch (thrown) {
       const error = asElfinError(thrown);
       // What is wrong with the image or its source will not get better by waiting.
@@ -165,7 +165,7 @@ export function createHandler(options: HandlerOptions): Handler {
         note(plan, hit.cache);
         return answerFinished(hit, context);
       }
-      return await work(plan, url.pathname + url.search, base, context, note);
+      return await work(plan, (id) => jobUrl(id, base, url.pathname + url.search), context, note);
     } catch (error) {
       return answerError(error, plan);
     }
@@ -173,11 +173,11 @@ export function createHandler(options: HandlerOptions): Handler {
 
   async function work(
     plan: Plan,
-    location: string,
-    base: string,
+    jobOf: (id: string) => string,
     context: AnswerContext,
     note: (plan: Plan, cache: CacheState) => void,
   ): Promise<Response> {
+    const deadline = Date.now() + options.deadline;
     const { headers } = context.request;
     const prefer = parsePrefer(headers.get('prefer'));
     const { traceparent } = continueTrace(headers.get('traceparent'));
@@ -191,16 +191,21 @@ export function createHandler(options: HandlerOptions): Handler {
     const recorded = new Promise<void>((resolve) => {
       onRecord = resolve;
     });
-    const signals = { onRecord, ...(queue ? { handover: handover.signal, signal: leave.signal } : {}) };
-    const running = start(plan, { id, location }, traceparent, context.spans as Map<string, number>, signals);
+    const ways = {
+      onRecord,
+      ...(queue
+        ? { handover: handover.signal, signal: leave.signal, enqueue: () => send(queue, { v: 1, id, plan }) }
+        : {}),
+    };
+    const running = start(plan, { id }, traceparent, context.spans as Map<string, number>, ways);
     const late = Symbol('late');
     let outcome: Finished | Interim | typeof late = late;
     if (ms > 0) outcome = await within(running, ms, late);
     if (outcome === late) {
-      if (queue) await toQueue(queue, running, { v: 1, id, plan, location }, handover, leave);
+      if (queue) await leaveToQueue(running, handover, leave);
       // The record must be there before a client is sent to it; a failure is told by the job.
       else await within(Promise.race([recorded, running.catch(() => undefined)]), RECORD_MS, undefined);
-      return pending(plan, id, base, context, traceparent, prefer);
+      return pending(id, jobOf(id), context, { traceparent, deadline }, prefer);
     }
     if (outcome.state !== 'made') return answerInterim(outcome, context);
     note(plan, outcome.cache);
@@ -209,21 +214,31 @@ export function createHandler(options: HandlerOptions): Handler {
     return response;
   }
 
-  /** Stops the work in this isolate and leaves it to the consumer; whoever only waited just stops waiting. */
-  async function toQueue(
-    queue: Extract<Background, { kind: 'queue' }>,
+  async function send(queue: Extract<Background, { kind: 'queue' }>, message: QueueMessage): Promise<void> {
+    try {
+      await queue.send(message);
+    } catch (error) {
+      metrics.trouble('jobs', isElfinError(error) ? error.code : 'INTERNAL');
+      throw error;
+    }
+  }
+
+  /**
+   * Stops the work in this isolate, which is then left to the consumer; whoever only waited just stops waiting. What takes
+   * longer to stop is left to it later. Errors: what the work failed with meanwhile, STORE_FAILED of the queue.
+   */
+  async function leaveToQueue(
     running: Promise<unknown>,
-    message: QueueMessage,
     handover: AbortController,
     leave: AbortController,
   ): Promise<void> {
-    const ours = running.then(
-      () => false,
-      (error) => error instanceof ElfinError && error.code === 'PENDING' && error.data.queued === true,
-    );
     handover.abort(new ElfinError('PENDING', 'The work is left to the queue.'));
     leave.abort(new ElfinError('PENDING', 'The request no longer waits.'));
-    if (await within(ours, 5_000, false)) await queue.send(message);
+    const left = running.catch((error) => {
+      if (!isElfinError(error) || error.code !== 'PENDING') throw error;
+    });
+    left.catch(() => undefined);
+    await within(left, QUEUE_MS, undefined);
   }
 
   return {
@@ -244,12 +259,14 @@ export function createHandler(options: HandlerOptions): Handler {
       return response;
     },
 
-    async consume({ plan, id, location }) {
+    async consume({ plan, id }) {
       const { traceparent } = continueTrace(undefined);
       try {
-        await start(plan, { id, location, queued: true }, traceparent, new Map());
+        await start(plan, { id, queued: true }, traceparent, new Map());
       } catch (thrown) {
         const error = asElfinError(thrown);
+        // What was cancelled is over, though a new request may well begin it anew.
+        if (error.code === 'JOB_CANCELLED') return;
         if (error.retry || error.fault !== 'input') throw error;
       }
     },

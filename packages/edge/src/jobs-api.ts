@@ -1,7 +1,8 @@
 import { ElfinError } from '@elfin/core';
-import type { Hono } from 'hono';
+import type { Context, Hono } from 'hono';
+import { routePath } from 'hono/route';
 import { streamSSE } from 'hono/streaming';
-import { answerError, answerJob } from './answer.ts';
+import { answerError, answerJob, describeJob } from './answer.ts';
 import { isFinal, type JobRecord, type Jobs } from './jobs.ts';
 
 /** Milliseconds between two looks at a job's record while its events are streamed, and between signs of life. */
@@ -12,27 +13,34 @@ const STREAM_MS = 10 * 60_000;
 
 const unknown = () => new ElfinError('JOB_UNKNOWN', 'There is no such job, or it is over for long.');
 
-/** What one event tells. */
-function eventOf({ id, state, progress, error, location }: JobRecord): string {
-  return JSON.stringify({
-    id,
-    state,
-    progress,
-    ...(error ? { error } : {}),
-    ...(state === 'done' ? { location } : {}),
-  });
+const ROUTE = 'jobs/:id';
+
+/**
+ * Where a caller wants to be led: a transform URL of this very app, spelled as a parser leaves it, so that nothing but a
+ * path below the prefix can be meant. Errors: URL_INVALID.
+ */
+function destination(c: Context, prefix: string): string | undefined {
+  const to = c.req.query('to');
+  if (to === undefined) return undefined;
+  const here = 'http://elfin.invalid';
+  const route = routePath(c);
+  const begin = `${route.slice(0, route.length - ROUTE.length)}${prefix}/`;
+  const url = to.startsWith(begin) && URL.canParse(to, here) ? new URL(to, here) : undefined;
+  if (url?.origin === here && url.pathname + url.search === to) return to;
+  throw new ElfinError('URL_INVALID', `The query parameter "to" takes the path and query of a URL below ${begin}.`);
 }
 
 /**
- * `GET /jobs/<id>`: state as JSON, 303 to the result when done, or Server-Sent Events (`progress`, then `done`, `failed`
- * or `cancelled`) for `Accept: text/event-stream`. `POST /jobs/<id>/cancel` stops it.
+ * `GET /jobs/<id>?to=<transform URL>`: state as JSON, 303 to that URL when done, or Server-Sent Events (`progress`, then
+ * `done`, `failed` or `cancelled`) for `Accept: text/event-stream`. `POST /jobs/<id>/cancel` stops it.
  */
-export function routeJobs(app: Hono, jobs: Jobs): void {
-  app.get('/jobs/:id', async (c) => {
+export function routeJobs(app: Hono, jobs: Jobs, { prefix }: { readonly prefix: string }): void {
+  app.get(`/${ROUTE}`, async (c) => {
     const id = c.req.param('id');
+    const to = destination(c, prefix);
     const record = await find(id);
     if (!record) return answerError(unknown());
-    if (!c.req.header('accept')?.includes('text/event-stream')) return answerJob(record);
+    if (!c.req.header('accept')?.includes('text/event-stream')) return answerJob(record, to);
     return streamSSE(c, async (stream) => {
       const end = Date.now() + STREAM_MS;
       let told = '';
@@ -42,7 +50,7 @@ export function routeJobs(app: Hono, jobs: Jobs): void {
           await stream.writeSSE({ event: 'failed', data: JSON.stringify({ id, state: 'failed' }) });
           return;
         }
-        const data = eventOf(now);
+        const data = describeJob(now, to);
         if (data !== told) {
           await stream.writeSSE({ event: isFinal(now.state) ? now.state : 'progress', data });
           told = data;

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFlight, within } from './flight.ts';
-import { createGate, createRateLimit } from './gate.ts';
 import { type Claim, createJobs, isClaim } from './jobs.ts';
 import { createFolderStore } from './store/fs.ts';
 import { createMemoryStore } from './store/memory.ts';
@@ -26,11 +25,11 @@ describe('jobs', () => {
   test('one owner at a time; a final state is told and may be taken again', async () => {
     const store = createMemoryStore();
     const [one, two] = [createJobs({ store }), createJobs({ store })];
-    const claim = await claimOf(one.claim('a', '/i/x'));
-    expect(await two.claim('a', '/i/y')).toMatchObject({ state: 'running', location: '/i/x' });
+    const claim = await claimOf(one.claim('a'));
+    expect(await two.claim('a')).toMatchObject({ state: 'running' });
     await claim.end('done');
-    expect(await two.get('a')).toMatchObject({ state: 'done', progress: 1, location: '/i/x' });
-    await (await claimOf(two.claim('a', '/i/y'))).end('failed', new ElfinError('IMAGE_CORRUPT', 'Broken.'));
+    expect(await two.get('a')).toMatchObject({ state: 'done', progress: 1 });
+    await (await claimOf(two.claim('a'))).end('failed', new ElfinError('IMAGE_CORRUPT', 'Broken.'));
     expect(await one.get('a')).toMatchObject({ state: 'failed', error: { code: 'IMAGE_CORRUPT', message: 'Broken.' } });
     expect(await one.get('none')).toBeUndefined();
   });
@@ -38,10 +37,10 @@ describe('jobs', () => {
   test('a lease is renewed while its holder lives, and taken over once it does not', async () => {
     const store = createMemoryStore();
     const alive = createJobs({ store, lease: 60 });
-    const claim = await claimOf(alive.claim('a', '/'));
+    const claim = await claimOf(alive.claim('a'));
     claim.progress(0.5);
     await sleep(200);
-    expect(await createJobs({ store }).claim('a', '/')).toMatchObject({ state: 'running', progress: 0.5 });
+    expect(await createJobs({ store }).claim('a')).toMatchObject({ state: 'running', progress: 0.5 });
     await claim.end('done');
     // A holder whose writes no longer arrive is as good as dead.
     let cut = false;
@@ -49,11 +48,11 @@ describe('jobs', () => {
       ...store,
       put: (...call: Parameters<typeof store.put>) => (cut ? Promise.reject(new Error('cut')) : store.put(...call)),
     };
-    const dying = await claimOf(createJobs({ store: cutOff, lease: 60 }).claim('a', '/'));
+    const dying = await claimOf(createJobs({ store: cutOff, lease: 60 }).claim('a'));
     cut = true;
     await sleep(150);
     expect(dying.signal.aborted).toBe(true);
-    const heir = await claimOf(createJobs({ store }).claim('a', '/'));
+    const heir = await claimOf(createJobs({ store }).claim('a'));
     cut = false;
     await dying.end('done');
     expect(await createJobs({ store }).get('a')).toMatchObject({ state: 'running' });
@@ -63,10 +62,10 @@ describe('jobs', () => {
   test('cancelling stops the holder, here at once and elsewhere at its renewal', async () => {
     const store = createMemoryStore();
     const [one, two] = [createJobs({ store, lease: 60 }), createJobs({ store })];
-    const near = await claimOf(one.claim('near', '/'));
+    const near = await claimOf(one.claim('near'));
     expect(await one.cancel('near')).toMatchObject({ state: 'cancelled' });
     expect(near.signal.reason).toMatchObject({ code: 'JOB_CANCELLED' });
-    const far = await claimOf(one.claim('far', '/'));
+    const far = await claimOf(one.claim('far'));
     await two.cancel('far');
     await sleep(100);
     expect(far.signal.reason).toMatchObject({ code: 'JOB_CANCELLED' });
@@ -77,14 +76,29 @@ describe('jobs', () => {
 
   test('queued work is a consumer’s to take, and no request’s', async () => {
     const jobs = createJobs({ store: createMemoryStore() });
-    await (await claimOf(jobs.claim('a', '/'))).end('queued');
-    expect(await jobs.claim('a', '/')).toMatchObject({ state: 'queued' });
-    await (await claimOf(jobs.claim('a', '/', { queued: true }))).end('done');
+    await (await claimOf(jobs.claim('a'))).end('queued');
+    expect(await jobs.claim('a')).toMatchObject({ state: 'queued' });
+    await (await claimOf(jobs.claim('a', { queued: true }))).end('done');
+  });
+
+  test('what was cancelled in the queue no consumer begins again, but a new request may', async () => {
+    const jobs = createJobs({ store: createMemoryStore() });
+    await (await claimOf(jobs.claim('a'))).end('queued');
+    await jobs.cancel('a');
+    expect(await jobs.claim('a', { queued: true })).toMatchObject({ state: 'cancelled' });
+    await (await claimOf(jobs.claim('a'))).end('done');
+  });
+
+  test('a record tells of the server’s own troubles what an answer would', async () => {
+    const jobs = createJobs({ store: createMemoryStore() });
+    const inner = new ElfinError('NETWORK_FAILED', 'http://10.0.0.7:8000 hung up.');
+    await (await claimOf(jobs.claim('a'))).end('failed', inner);
+    expect(JSON.stringify(await jobs.get('a'))).not.toContain('10.0.0.7');
   });
 
   test('records expire', async () => {
     const jobs = createJobs({ store: createMemoryStore(), keep: 20 });
-    await (await claimOf(jobs.claim('a', '/'))).end('done');
+    await (await claimOf(jobs.claim('a'))).end('done');
     await sleep(40);
     expect(await jobs.get('a')).toBeUndefined();
   });
@@ -110,7 +124,7 @@ describe('single flight', () => {
     const flights = Array.from({ length: 4 }, () => flightOver(folder));
     const all = await Promise.all(
       Array.from({ length: 1000 }, (_, i) =>
-        flights[i % 4]?.join({ id: 'a', location: '/', collect: async () => results.get('a'), work }),
+        flights[i % 4]?.join({ id: 'a', collect: async () => results.get('a'), work }),
       ),
     );
     expect(new Set(all)).toEqual(new Set(['result']));
@@ -128,13 +142,13 @@ describe('single flight', () => {
     const flights = [flightOver(folder), flightOver(folder)];
     const all = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) =>
-        flights[i % 2]?.join({ id: 'b', location: '/', collect: async () => results.get('b'), work: failing }),
+        flights[i % 2]?.join({ id: 'b', collect: async () => results.get('b'), work: failing }),
       ),
     );
     expect(all.every((one) => one.status === 'rejected' && one.reason.code === 'SOURCE_MISSING')).toBe(true);
     expect(runs).toBe(1);
     await expect(
-      flights[0]?.join({ id: 'b', location: '/', collect: async () => results.get('b'), work: async () => 'now' }),
+      flights[0]?.join({ id: 'b', collect: async () => results.get('b'), work: async () => 'now' }),
     ).resolves.toBe('now');
   });
 
@@ -149,13 +163,10 @@ describe('single flight', () => {
       return 'result';
     };
     const leaving = new AbortController();
-    const all = Array.from({ length: 5 }, () =>
-      flight.join({ id: 'c', location: '/', collect: async () => results.get('c'), work }),
-    );
+    const all = Array.from({ length: 5 }, () => flight.join({ id: 'c', collect: async () => results.get('c'), work }));
     await sleep(30);
     const left = flight.join({
       id: 'c',
-      location: '/',
       collect: async () => results.get('c'),
       work,
       signal: leaving.signal,
@@ -178,7 +189,6 @@ describe('single flight', () => {
     const all = [1, 2].map(() =>
       flight.join({
         id: 'd',
-        location: '/',
         collect: async () => undefined,
         work: () => sleep(50).then(() => 'result'),
         onRecord: () => states.push(jobs.get('d')),
@@ -188,27 +198,45 @@ describe('single flight', () => {
     expect(await Promise.all(states)).toMatchObject([{ state: 'running' }, { state: 'running' }]);
   });
 
+  test('a queue that takes nothing leaves work that the next request can begin', async () => {
+    const jobs = createJobs({ store: createMemoryStore() });
+    const flight = createFlight<string>({ jobs, shared: false });
+    const request = { id: 'e', collect: async () => undefined, work: async () => 'result' };
+    const enqueue = () => Promise.reject(new Error('down'));
+    const left = flight.join({ ...request, handover: AbortSignal.abort(), enqueue });
+    await expect(left).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    expect(await jobs.get('e')).toMatchObject({ state: 'failed', error: { code: 'STORE_FAILED' } });
+    await expect(flight.join(request)).resolves.toBe('result');
+  });
+
+  test('work is sent to the queue once its record is a consumer’s to take, and not where it was cancelled', async () => {
+    const store = createMemoryStore();
+    const [jobs, elsewhere] = [createJobs({ store }), createJobs({ store })];
+    const flight = createFlight<string>({ jobs, shared: false });
+    const states: unknown[] = [];
+    const left = (id: string, work: () => Promise<string>, handover: AbortSignal) =>
+      flight.join({
+        id,
+        work,
+        handover,
+        collect: async () => undefined,
+        enqueue: async () => void states.push((await jobs.get(id))?.state),
+      });
+    await expect(left('f', async () => 'result', AbortSignal.abort())).rejects.toMatchObject({ code: 'PENDING' });
+    expect(states).toEqual(['queued']);
+    const handover = new AbortController();
+    const stopping = async () => {
+      await elsewhere.cancel('g');
+      handover.abort();
+      throw new Error('stopped');
+    };
+    await expect(left('g', stopping, handover.signal)).rejects.toMatchObject({ code: 'JOB_CANCELLED' });
+    expect(states).toEqual(['queued']);
+  });
+
   test('within gives up waiting and not the work', async () => {
     const slow = sleep(50).then(() => 'done');
     expect(await within(slow, 5, 'late')).toBe('late');
     expect(await within(slow, 1000, 'late')).toBe('done');
   });
-});
-
-test('a gate queues up to its bound and then refuses', async () => {
-  const gate = createGate({ concurrency: 1, queue: 2 });
-  const running = [1, 2, 3].map((value) => gate.run(() => sleep(20).then(() => value)));
-  expect([gate.running, gate.queued]).toEqual([1, 2]);
-  await expect(gate.run(async () => 4)).rejects.toMatchObject({ code: 'OVERLOADED', data: { retryAfter: 2 } });
-  expect(await Promise.all(running)).toEqual([1, 2, 3]);
-  expect([gate.running, gate.queued]).toEqual([0, 0]);
-});
-
-test('a rate limit is a bucket a tenant', () => {
-  let now = 0;
-  const limit = createRateLimit({ perSecond: 2, burst: 3, tenants: 2, now: () => now });
-  expect([1, 2, 3, 4].map(() => limit('a'))).toEqual([undefined, undefined, undefined, 0.5]);
-  expect(limit('b')).toBeUndefined();
-  now = 500;
-  expect([limit('a'), limit('a')]).toEqual([undefined, 0.5]);
 });

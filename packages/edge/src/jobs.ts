@@ -1,4 +1,5 @@
 import { ElfinError, type ElfinErrorCode, ERRORS, type ObjectStore } from '@elfin/core';
+import { toProblem } from './errors.ts';
 import { readAll } from './store/bytes.ts';
 
 /** `queued`: waits for a consumer. The last three are final. */
@@ -10,13 +11,12 @@ export interface JobRecord {
   readonly state: JobState;
   /** Tells holders apart. */
   readonly owner: string;
-  /** Path and query of the request that started it, where the result is fetched when done. */
-  readonly location: string;
   /** 0…1. */
   readonly progress: number;
   readonly createdAt: number;
   /** Milliseconds since the epoch: until then a running record is its owner's, a final one is kept for whoever asks. */
   readonly expiresAt: number;
+  /** As an answer would tell it: whoever asks for the job sees it. */
   readonly error?: { readonly code: ElfinErrorCode; readonly message: string };
 }
 
@@ -33,9 +33,9 @@ export interface Claim {
 export interface Jobs {
   /**
    * Takes the work, or tells who has it. A final or expired record is free to be taken; a queued one only by a consumer
-   * (`queued: true`), or once it has expired.
+   * (`queued: true`), or once it has expired. To a consumer what was cancelled stays so: only a new request begins it anew.
    */
-  claim(id: string, location: string, options?: { readonly queued?: boolean }): Promise<Claim | JobRecord>;
+  claim(id: string, options?: { readonly queued?: boolean }): Promise<Claim | JobRecord>;
   /** Undefined for work that never was, or whose record has expired. */
   get(id: string): Promise<JobRecord | undefined>;
   /** Marks work as cancelled; its holder stops at the next renewal. Undefined where there is none. */
@@ -145,7 +145,7 @@ export function createJobs(options: JobsOptions): Jobs {
       async end(state, error) {
         clearInterval(renewal);
         if (held.get(first.id) === controller) held.delete(first.id);
-        const told = error ? { error: { code: error.code, message: error.message } } : {};
+        const told = error ? { error: { code: error.code, message: toProblem(error).detail } } : {};
         await advance(() => ({
           state,
           progress: state === 'done' ? 1 : fraction,
@@ -157,18 +157,19 @@ export function createJobs(options: JobsOptions): Jobs {
   }
 
   return {
-    async claim(id, location, { queued = false } = {}) {
+    async claim(id, { queued = false } = {}) {
       // Each round that loses its write has seen another process advance; a handful is already improbable.
       for (let attempt = 0; attempt < 8; attempt++) {
         const present = await read(id);
-        const live = present && present.record.expiresAt > Date.now() && !isFinal(present.record.state);
-        if (live && !(queued && present.record.state === 'queued')) return present.record;
+        const state = present && present.record.expiresAt > Date.now() ? present.record.state : undefined;
+        const taken =
+          state === undefined ? false : queued ? state === 'running' || state === 'cancelled' : !isFinal(state);
+        if (present && taken) return present.record;
         const now = Date.now();
         const record: JobRecord = {
           id,
           state: 'running',
           owner,
-          location,
           progress: 0,
           createdAt: now,
           expiresAt: now + lease,

@@ -33,6 +33,7 @@ test('If-None-Match', () => {
     true,
     true,
   ]);
+  expect(noneMatch('"k"', 'W/"k"')).toBe(true);
   expect(['"a"', '', null, 'k'].map((header) => noneMatch(header, '"k"'))).toEqual([false, false, false, false]);
 });
 

@@ -48,7 +48,8 @@ export function resolveFormat(
 /** Whether an `If-None-Match` header names `etag` (weak comparison, RFC 9110 §13.1.2). */
 export function noneMatch(header: string | null | undefined, etag: string): boolean {
   if (!header) return false;
-  return header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  return header.trim() === '*' || header.split(',').some((tag) => opaque(tag) === opaque(etag));
 }
 
 /** `Prefer` as RFC 7240 writes it: only `respond-async` and `wait` mean something here. */

@@ -117,10 +117,19 @@ export function openApi({ prefix }: { readonly prefix: string }): Record<string,
         get: {
           operationId: 'job',
           summary: 'The state of work, as JSON or as Server-Sent Events.',
-          parameters: [job],
+          parameters: [
+            job,
+            {
+              name: 'to',
+              in: 'query',
+              description: 'Path and query of the transform URL to be led to when it is done.',
+              schema: string,
+            },
+          ],
           responses: {
             200: { description: 'Its state.', content: { ...state, 'text/event-stream': { schema: string } } },
-            303: { description: 'Done; Location is the result.', content: state },
+            303: { description: 'Done; Location is what `to` said.', content: state },
+            400: problem('`to` is no transform URL of this server.'),
             404: problem('Unknown, or over for long.'),
           },
         },

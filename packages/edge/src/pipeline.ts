@@ -10,9 +10,11 @@ import {
   sha256,
 } from '@elfin/core';
 import { type createLadder, type Made, mediaType, type Work, type WorkContext } from './engine.ts';
+import { checkFit } from './fit-limit.ts';
 import type { Gate } from './gate.ts';
 import type { CacheState, ResultInfo } from './headers.ts';
 import type { Claim } from './jobs.ts';
+import { createMaker } from './maker.ts';
 import { type Metrics, timed } from './metrics.ts';
 import { resolveFormat } from './negotiate.ts';
 import { parseSource } from './source/name.ts';
@@ -91,6 +93,7 @@ export function createPipeline(options: PipelineOptions) {
   /** Sources of work under way, for interim images of the same: the origin is asked once. */
   const inHand = new Map<string, Fetched>();
   const interims = new Map<string, Promise<Interim>>();
+  const maker = createMaker({ codec, models });
 
   /** A store that fails costs work, never an answer. */
   async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
@@ -103,6 +106,12 @@ export function createPipeline(options: PipelineOptions) {
   }
 
   const isFresh = (ref: Ref) => ref.pinned || Date.now() - ref.checkedAt < sourceTtl * 1000;
+
+  /** Whether a ref leads to what would be made today: new weights make a new result, however sure one is of the source. */
+  async function isCurrent(plan: Plan, ref: Ref): Promise<boolean> {
+    const now = await maker(plan);
+    return now === undefined || now === ref.maker;
+  }
 
   async function load(ref: Ref, cache: CacheState): Promise<Finished | undefined> {
     const result = await attempt(() => results.getResult(ref.key));
@@ -139,13 +148,7 @@ export function createPipeline(options: PipelineOptions) {
     if (frames > 1 && !plan.firstFrame) {
       throw new ElfinError('IMAGE_ANIMATED', `The source has ${frames} frames; ask for animated=first or use a still.`);
     }
-    const { width: across, height: down } = plan.result;
-    if (across === undefined && down === undefined && Math.max(width, height) > caps.resultSide) {
-      throw new ElfinError(
-        'IMAGE_TOO_MANY_PIXELS',
-        `The result would be ${width} × ${height}; ask for a width or height of at most ${caps.resultSide}.`,
-      );
-    }
+    checkFit(header, plan.result, caps.resultSide);
   }
 
   function toResult(work: Work, made: Made): StoredResult {
@@ -163,31 +166,37 @@ export function createPipeline(options: PipelineOptions) {
     return { bytes, header, options: { ...plan.result, format }, firstFrame: plan.firstFrame };
   }
 
-  async function keepRef(plan: Plan, fetched: Pick<Fetched, 'revision' | 'pinned'>, key: string): Promise<number> {
+  async function keepRef(plan: Plan, known: Pick<Ref, 'key' | 'maker' | 'revision' | 'pinned'>): Promise<number> {
+    const { key, maker, revision, pinned } = known;
+    const { path, source } = plan;
     const checkedAt = Date.now();
-    const ref: Ref = {
-      key,
-      revision: fetched.revision,
-      pinned: fetched.pinned,
-      checkedAt,
-      path: plan.path,
-      source: plan.source,
-    };
+    const ref: Ref = { key, maker, revision, pinned, checkedAt, path, source };
     await attempt(() => results.putRef(refName(plan), ref));
     return checkedAt;
+  }
+
+  /** Fetched outside the gate: an origin that hangs must not keep the interim images of others waiting. */
+  async function ready(plan: Plan, context: RunContext): Promise<Interim> {
+    options.interimGate.check();
+    const fetched = inHand.get(nameOf(plan)) ?? (await fetchSource(plan, context));
+    if (fetched === 'same') throw unasked();
+    const work = toWork(plan, fetched);
+    const task: WorkContext = { ...context, metrics, onProgress: () => undefined };
+    const made = await options.interimGate.run(() => ladder.ready(work, task), context.signal);
+    return { state: 'pending', reason: 'pending', result: toResult(work, made) };
   }
 
   return {
     /** The result, where it is there and its source need not be asked. */
     async lookup(plan: Plan): Promise<Finished | undefined> {
       const ref = await attempt(() => results.getRef(refName(plan)));
-      return ref && isFresh(ref) ? load(ref, 'hit') : undefined;
+      return ref && isFresh(ref) && (await isCurrent(plan, ref)) ? load(ref, 'hit') : undefined;
     },
 
     /** The result of work that another process has just finished. */
     async collect(plan: Plan): Promise<Finished | undefined> {
       const ref = await attempt(() => results.getRef(refName(plan)));
-      return ref ? load(ref, 'miss') : undefined;
+      return ref && (await isCurrent(plan, ref)) ? load(ref, 'miss') : undefined;
     },
 
     /**
@@ -198,11 +207,15 @@ export function createPipeline(options: PipelineOptions) {
       const signal = AbortSignal.any([context.signal, claim.signal]);
       const within: RunContext = { ...context, signal };
       const ref = await attempt(() => results.getRef(refName(plan)));
-      // Only a result that can be served makes it worth asking whether the source changed.
       const stored = ref && (await load(ref, 'revalidated'));
+      // Only a result that can be served makes it worth asking whether the source changed.
+      const known = ref && stored && (await isCurrent(plan, ref)) ? ref : undefined;
+      // Finished by another process after this request had looked.
+      if (known && stored && isFresh(known)) return { ...stored, cache: 'hit' };
+      if (!stored) options.gate.check();
       let fetched: Fetched | 'same';
       try {
-        fetched = await fetchSource(plan, within, stored && ref ? ref.revision : undefined);
+        fetched = await fetchSource(plan, within, known?.revision);
       } catch (error) {
         const down = isElfinError(error) && (error.code === 'SOURCE_FAILED' || error.code === 'SOURCE_TIMEOUT');
         if (!down || !stored) throw error;
@@ -210,8 +223,8 @@ export function createPipeline(options: PipelineOptions) {
         return { ...stored, cache: 'stale' };
       }
       if (fetched === 'same') {
-        if (!stored || !ref) throw unasked();
-        return { ...stored, checkedAt: await keepRef(plan, ref, ref.key) };
+        if (!known || !stored) throw unasked();
+        return { ...stored, checkedAt: await keepRef(plan, known) };
       }
       const work = toWork(plan, fetched);
       const key = await resultKey({
@@ -221,7 +234,8 @@ export function createPipeline(options: PipelineOptions) {
         models: models ? await resultModels(models, work.options) : [],
         codec,
       });
-      const { pinned } = fetched;
+      const { pinned, revision } = fetched;
+      const made = { key, maker: await maker(plan), revision, pinned };
       const present = await attempt(() => results.getResult(key));
       if (present) {
         return {
@@ -229,7 +243,7 @@ export function createPipeline(options: PipelineOptions) {
           key,
           result: present,
           pinned,
-          checkedAt: await keepRef(plan, fetched, key),
+          checkedAt: await keepRef(plan, made),
           cache: 'revalidated',
         };
       }
@@ -249,21 +263,21 @@ export function createPipeline(options: PipelineOptions) {
       // One ETag has one body: what is kept is what is answered.
       const put = () => attempt(() => results.putResult(key, result));
       const kept = (await timed('store', { metrics, spans: context.spans }, put)) ?? result;
-      return { state: 'made', key, result: kept, pinned, checkedAt: await keepRef(plan, fetched, key), cache: 'miss' };
+      return { state: 'made', key, result: kept, pinned, checkedAt: await keepRef(plan, made), cache: 'miss' };
     },
 
-    /** The source in the result's size and format, not restored and not kept. Errors: as `run`; OVERLOADED. */
-    interim(plan: Plan, context: RunContext): Promise<Interim> {
+    /**
+     * What is shown while the result is being made: the last one where there is any, which needs no origin; else the
+     * source in the result's size and format, not restored and not kept. Errors: as `run`; OVERLOADED.
+     */
+    async interim(plan: Plan, context: RunContext): Promise<Finished | Interim> {
+      const ref = await attempt(() => results.getRef(refName(plan)));
+      const stored = ref && (await load(ref, 'stale'));
+      if (stored) return stored;
       const name = nameOf(plan);
       const present = interims.get(name);
       if (present) return present;
-      const making = options.interimGate.run(async (): Promise<Interim> => {
-        const fetched = inHand.get(name) ?? (await fetchSource(plan, context));
-        if (fetched === 'same') throw unasked();
-        const work = toWork(plan, fetched);
-        const made = await ladder.ready(work, { ...context, metrics, onProgress: () => undefined });
-        return { state: 'pending', reason: 'pending', result: toResult(work, made) };
-      }, context.signal);
+      const making = ready(plan, context);
       if (!options.shared) return making;
       interims.set(name, making);
       return making.finally(() => interims.delete(name));

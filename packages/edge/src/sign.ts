@@ -154,8 +154,9 @@ export function createSigner(options: { readonly keys: readonly UrlKey[]; readon
 }
 
 /**
- * Reads the query of a transform URL. Errors: URL_INVALID for any parameter but `exp`, `kid`, `sig`, or one given twice:
- * an ignored parameter would let anyone make endless cache entries of one image.
+ * Reads the query of a transform URL. Errors: URL_INVALID for any parameter but `exp`, `kid`, `sig`, one given twice, or
+ * another spelling than `name=value`, joined by one `&`: what is ignored or folded would let anyone make endless cache
+ * entries of one image.
  */
 export function parseCredentials(search: string): Credentials {
   const credentials: Record<string, string> = {};
@@ -169,6 +170,10 @@ export function parseCredentials(search: string): Credentials {
     if (name in credentials) throw new ElfinError('URL_INVALID', `The query parameter "${name}" is given twice.`);
     if (value === '') throw new ElfinError('URL_INVALID', `The query parameter "${name}" is empty; leave it out.`);
     credentials[name] = value;
+  }
+  const plain = Object.entries(credentials).map(([name, value]) => `${name}=${value}`);
+  if (plain.join('&') !== search.replace(/^\?/, '')) {
+    throw new ElfinError('URL_INVALID', 'The query is not spelled plainly: write exp=…&kid=…&sig=… without escapes.');
   }
   return credentials;
 }

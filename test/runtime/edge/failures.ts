@@ -1,5 +1,5 @@
 import { ElfinError, type ObjectStore } from '@elfin/core';
-import { createLocalPlace, createResultStore } from '@elfin/edge';
+import { createLocalPlace, createResultStore, type QueueMessage } from '@elfin/edge';
 import { expect, test } from 'vitest';
 import { createInverter, gate } from './scene.ts';
 import { bytesOf, problem, type Scene } from './set-up.ts';
@@ -46,8 +46,76 @@ export function testFailures(scene: Scene): void {
     while (full.inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
     const refused = await full.get('restore=derain,pending=wait,width=11/rain.png');
     expect([refused.headers.get('retry-after'), ...(await problem(refused))]).toEqual(['2', 429, 'OVERLOADED']);
+    // Refused before it was fetched.
+    expect(full.origin.state.reads).toBe(1);
     open();
     expect((await running).status).toBe(200);
+  });
+
+  test('a queue that takes nothing is 503, and the next request begins anew', async () => {
+    if (scene.background !== 'queue') return;
+    let down = true;
+    const messages: QueueMessage[] = [];
+    const send = async (message: QueueMessage) => {
+      if (down) throw new Error('no queue');
+      messages.push(message);
+    };
+    const troubles: string[] = [];
+    const { get, edge } = await setUp({
+      background: { kind: 'queue', send },
+      metrics: { request() {}, span() {}, trouble: (where, code) => troubles.push(`${where} ${code}`) },
+    });
+    const later = { prefer: 'respond-async' };
+    expect(await problem(await get('restore=derain/rain.png', later))).toEqual([503, 'STORE_FAILED']);
+    expect(troubles).toEqual(['jobs INTERNAL']);
+    down = false;
+    expect((await get('restore=derain/rain.png', later)).status).toBe(202);
+    for (const message of messages) await edge.consume(message);
+    expect((await get('restore=derain/rain.png', later)).headers.get('restore-status')).toBe('restored');
+  });
+
+  test('an origin that hangs costs neither the stored result nor the interim images of others', async () => {
+    const { get, origin } = await setUp({ sourceTtl: 0, syncWait: 30, deadline: 2_000 });
+    const path = 'restore=none,format=png/rain.png';
+    const first = await get(path, { prefer: 'wait=5' });
+    const { closed, open } = gate();
+    origin.state.stall = closed;
+    const stored = await get(path);
+    expect([stored.status, stored.headers.get('etag'), stored.headers.get('cache-control')]).toEqual([
+      200,
+      first.headers.get('etag'),
+      'public, max-age=5',
+    ]);
+    const hanging = ['a', 'b', 'c'].map((name) => get(`restore=none/${name}.png`));
+    await new Promise((wake) => setTimeout(wake, 100));
+    origin.state.stall = undefined;
+    origin.objects.set('/d.png', { bytes: origin.objects.get('/rain.png')?.bytes as Uint8Array, etag: '"d"' });
+    const other = await get('restore=none,format=png/d.png', { prefer: 'wait=0' });
+    expect([other.status, other.headers.get('restore-status')]).toEqual([200, expect.stringMatching(/^pending/)]);
+    open();
+    await Promise.all(hanging);
+  });
+
+  test('a failed job tells no more than an answer does', async () => {
+    const endpoint = 'http://10.0.0.7:8000';
+    const broken = {
+      name: 'gpu',
+      maxPixels: 1e9,
+      animations: false,
+      available: () => true,
+      make: async () => {
+        throw new ElfinError('NETWORK_FAILED', `${endpoint} hung up.`, { data: { endpoint } });
+      },
+    };
+    const { get, edge, consume } = await setUp({ places: [broken] });
+    const job = (await get('restore=derain/rain.png', { prefer: 'respond-async' })).headers.get('location') as string;
+    await consume();
+    const events = await (await edge.app.request(job, { headers: { accept: 'text/event-stream' } })).text();
+    const state = await (await edge.app.request(job)).text();
+    for (const told of [events, state]) {
+      expect(told).toContain('NETWORK_FAILED');
+      expect(told).not.toContain('10.0.0.7');
+    }
   });
 
   test('a store that fails costs work and no answer', async () => {

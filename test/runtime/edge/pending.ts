@@ -50,14 +50,15 @@ export function testPending(scene: Scene): void {
     const accepted = await get('restore=derain,pending=202/rain.png');
     expect([accepted.status, accepted.headers.get('location')]).toEqual([
       202,
-      expect.stringMatching(/^\/jobs\/[A-Za-z0-9_-]{22}$/),
+      expect.stringMatching(/^\/jobs\/[A-Za-z0-9_-]{22}\?to=%2Fi%2Frestore%3Dderain%2Cpending%3D202%2F/),
     ]);
     expect((await get('restore=derain,pending=wait/rain.png')).status).toBe(504);
     const asked = await get('restore=derain/rain.png', { prefer: 'respond-async' });
-    expect([asked.status, asked.headers.get('preference-applied'), asked.headers.get('location')]).toEqual([
+    const job = (response: Response) => response.headers.get('location')?.split('?')[0];
+    expect([asked.status, asked.headers.get('preference-applied'), job(asked)]).toEqual([
       202,
       'respond-async',
-      accepted.headers.get('location'),
+      job(accepted),
     ]);
     open();
     await consume();
@@ -89,8 +90,53 @@ export function testPending(scene: Scene): void {
     expect([done.status, await done.json()]).toEqual([303, expect.objectContaining({ state: 'done', progress: 1 })]);
     const result = await edge.app.request(done.headers.get('location') as string);
     expect([result.status, result.headers.get('restore-status')]).toEqual([200, 'restored']);
-    expect((await edge.app.request(`/jobs/${'x'.repeat(22)}`)).status).toBe(404);
+    const unknown = await edge.app.request(`/jobs/${'x'.repeat(22)}`);
+    expect([unknown.status, unknown.headers.get('cache-control')]).toEqual([404, 'no-store']);
     expect((await edge.app.request('/jobs/..%2f..%2fresult')).status).toBe(404);
+  });
+
+  test('a job leads each caller to its own URL, and nowhere else', async () => {
+    const { edge, get, url, inverter, consume } = await setUp({ syncWait: 30 });
+    const { closed, open } = gate();
+    inverter.state.hold = closed;
+    const later = { prefer: 'respond-async' };
+    const short = await url('restore=derain/rain.png', 1);
+    const [own, json] = [
+      await edge.app.request(short, { headers: later }),
+      await get('restore=derain,format=json/rain.png', later),
+    ];
+    open();
+    await consume();
+    await get('restore=derain,pending=wait/rain.png');
+    // The result is there a moment before its job says so.
+    await expect.poll(async () => (await edge.app.request(own.headers.get('location') as string)).status).toBe(303);
+    const led = async (accepted: Response) =>
+      (await edge.app.request(accepted.headers.get('location') as string)).headers.get('location') as string;
+    expect(await led(own)).toBe(short);
+    expect((await edge.app.request(await led(json))).headers.get('content-type')).toBe('application/json');
+    // Both are one job, which tells nothing of the URLs that others came with.
+    const job = own.headers.get('location')?.split('?')[0] as string;
+    expect(json.headers.get('location')).toContain(`${job}?`);
+    const plain = await edge.app.request(job);
+    expect([plain.status, plain.headers.get('location'), await plain.text()]).toEqual([
+      200,
+      null,
+      expect.not.stringContaining('sig='),
+    ]);
+    for (const to of [
+      'https://evil.example/i/x',
+      '//evil.example/i/x',
+      '/\\evil.example/i/x',
+      '/i/../jobs/x',
+      '/i/\\x',
+      '/i/x\r\nset-cookie: a=b',
+      '/metrics',
+      'i/x',
+      '',
+    ]) {
+      const refused = await edge.app.request(`${job}?to=${encodeURIComponent(to)}`);
+      expect([to, refused.status, refused.headers.get('location')]).toEqual([to, 400, null]);
+    }
   });
 
   test('a cancelled job stops, says so, and can be begun anew', async () => {
@@ -99,7 +145,7 @@ export function testPending(scene: Scene): void {
     inverter.state.hold = closed;
     const path = 'restore=derain,pending=202/rain.png';
     const job = (await get(path)).headers.get('location') as string;
-    const cancelled = await edge.app.request(`${job}/cancel`, { method: 'POST' });
+    const cancelled = await edge.app.request(job.replace('?', '/cancel?'), { method: 'POST' });
     expect([cancelled.status, await cancelled.json()]).toEqual([200, expect.objectContaining({ state: 'cancelled' })]);
     open();
     await new Promise((wake) => setTimeout(wake, 20));
@@ -121,6 +167,46 @@ export function testPending(scene: Scene): void {
     );
     const state = await (await edge.app.request(job)).json();
     expect(state).toMatchObject({ state: 'failed', error: { code: 'IMAGE_UNSUPPORTED' } });
+  });
+
+  test('work that waits for its turn is left to the queue in time, as one message', async () => {
+    const { get, inverter, messages, edge, consume } = await setUp({ syncWait: 30, concurrency: 1 });
+    const { closed, open } = gate();
+    inverter.state.hold = closed;
+    const running = get('restore=derain,pending=wait,width=10/rain.png');
+    while (inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
+    const path = 'restore=derain,pending=202,width=11/rain.png';
+    const job = (await get(path)).headers.get('location') as string;
+    const queues = scene.background === 'queue';
+    expect([messages.length, edge.queued]).toEqual(queues ? [1, 0] : [0, 1]);
+    await get(path);
+    expect(messages).toHaveLength(queues ? 1 : 0);
+    open();
+    expect((await running).status).toBe(200);
+    await consume();
+    await get('restore=derain,pending=wait,width=11/rain.png');
+    await expect.poll(async () => (await edge.app.request(job)).status).toBe(303);
+    expect(inverter.state.runs).toBe(2);
+  });
+
+  test('a cancelled message is done with, before it runs and while it does', async () => {
+    const { get, inverter, messages, edge, consume } = await setUp({ syncWait: 30 });
+    if (scene.background !== 'queue') return;
+    const path = 'restore=derain,pending=202/rain.png';
+    const cancel = async (job: string) => edge.app.request(job.replace('?', '/cancel?'), { method: 'POST' });
+    await cancel((await get(path, { prefer: 'respond-async' })).headers.get('location') as string);
+    expect([await consume(), inverter.state.runs]).toEqual([[{ status: 'fulfilled', value: undefined }], 0]);
+    const { closed, open } = gate();
+    inverter.state.hold = closed;
+    const job = (await get(path, { prefer: 'respond-async' })).headers.get('location') as string;
+    const [message] = messages;
+    const running = consume();
+    while (inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
+    await cancel(job);
+    expect(await running).toEqual([{ status: 'fulfilled', value: undefined }]);
+    open();
+    await edge.consume(message as NonNullable<typeof message>);
+    expect(inverter.state.runs).toBe(1);
   });
 
   test('many requests for one cold URL make it once', async () => {

@@ -14,7 +14,8 @@ export function testRefusals(scene: Scene): void {
     expect(await at(signed.split('?')[0] as string)).toEqual([403, 'SIGNATURE_INVALID']);
     expect(await at(signed.replace('derain', 'lowlight'))).toEqual([403, 'SIGNATURE_INVALID']);
     expect(await at(signed.replace('rain.png', 'other.png'))).toEqual([403, 'SIGNATURE_INVALID']);
-    expect(await at(`${signed}&x=1`)).toEqual([400, 'URL_INVALID']);
+    for (const other of [`${signed}&x=1`, `${signed}&`, signed.replace('sig=', '%73ig=')])
+      expect(await at(other)).toEqual([400, 'URL_INVALID']);
     expect(await at(signed.replace('restore=derain', 'restore=derain,restore=derain'))).toEqual([
       400,
       'OPTION_INVALID',
@@ -52,6 +53,14 @@ export function testRefusals(scene: Scene): void {
     expect(await of(new TextEncoder().encode('<!doctype html><p>not found</p>'))).toEqual([415, 'IMAGE_UNSUPPORTED']);
     expect(await of(await codec.encode(picture(128, 96), { format: 'png' }))).toEqual([422, 'IMAGE_TOO_MANY_PIXELS']);
     expect(await of(await codec.encode(picture(250, 10), { format: 'png' }))).toEqual([422, 'IMAGE_TOO_MANY_PIXELS']);
+    // Neither a result beyond the limit, nor one that is cut out of something far larger.
+    put(await codec.encode(picture(190, 2), { format: 'png' }));
+    expect(await problem(await get('restore=none,height=150,fit=contain/x'))).toEqual([422, 'IMAGE_TOO_MANY_PIXELS']);
+    expect(await problem(await get('restore=none,width=100,height=100,fit=cover/x'))).toEqual([
+      422,
+      'IMAGE_TOO_MANY_PIXELS',
+    ]);
+    expect((await get('restore=none,width=100,height=100/x')).status).toBe(200);
     const whole = await codec.encode(picture(64, 48), { format: 'png' });
     expect(await of(whole.slice(0, whole.length / 2))).toEqual([422, 'IMAGE_TRUNCATED']);
     origin.state.down = new ElfinError('SOURCE_TIMEOUT', 'The source did not answer in time.');

@@ -68,17 +68,44 @@ describe('http source', () => {
     expect(seen[0]?.headers.traceparent).toBe('00-x');
   });
 
-  test('asks conditionally and understands 304; a weak ETag pins nothing; immutable pins', async () => {
+  test('asks conditionally and understands 304; a weak ETag pins nothing; immutable pins what lasts a year', async () => {
     const { origin } = await serve((request, response) => {
+      const age = request.url === '/a' ? 31_536_000 : 9;
       if (request.headers['if-none-match'] === 'W/"w"') response.writeHead(304).end();
-      else response.writeHead(200, { etag: 'W/"w"', 'cache-control': 'max-age=9, immutable' }).end('x');
+      else response.writeHead(200, { etag: 'W/"w"', 'cache-control': `public, max-age=${age}, immutable` }).end('x');
     });
     const reader = source({ allow: [origin], networks: LOOPBACK });
     const found = (await reader.read(parseSource(`${origin}/a`))) as SourceFound;
     expect([found.validator, found.pinned]).toEqual([undefined, true]);
+    await expect(reader.read(parseSource(`${origin}/b`))).resolves.toMatchObject({ pinned: false });
     await expect(reader.read(parseSource(`${origin}/a`), { known: found.revision })).resolves.toEqual({
       state: 'same',
     });
+  });
+
+  test('what the target of a redirect says of itself is not said of the name that led there', async () => {
+    let target = '/a';
+    const { origin, seen } = await serve((request, response) => {
+      const modified = request.url === '/a' ? 'Wed, 01 May 2024 00:00:00 GMT' : 'Mon, 01 Jan 2024 00:00:00 GMT';
+      const since = Date.parse(request.headers['if-modified-since'] ?? '');
+      if (request.url === '/latest') response.writeHead(302, { location: target }).end();
+      else if (since >= Date.parse(modified)) response.writeHead(304).end();
+      else {
+        const cached = { 'cache-control': 'max-age=31536000, immutable', 'last-modified': modified, etag: '"same"' };
+        response.writeHead(200, cached).end(request.url);
+      }
+    });
+    const reader = source({ allow: [origin], networks: LOOPBACK });
+    const latest = parseSource(`${origin}/latest`);
+    const { revision, pinned, validator } = (await reader.read(latest)) as SourceFound;
+    expect([pinned, validator, revision.url]).toEqual([false, undefined, `${origin}/a`]);
+    await expect(reader.read(latest, { known: revision })).resolves.toEqual({ state: 'same' });
+    target = '/b';
+    const moved = (await reader.read(latest, { known: revision })) as SourceFound;
+    expect(new TextDecoder().decode(await readCapped(moved, 100))).toBe('/b');
+    expect(seen.map(({ headers }) => 'if-none-match' in headers)).toEqual([false, false, false, true, false, false]);
+    // A revision of an older version of elfin does not say whose it is.
+    await expect(reader.read(latest, { known: { etag: '"same"' } })).resolves.toMatchObject({ state: 'found' });
   });
 
   test.each([

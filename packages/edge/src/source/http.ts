@@ -2,7 +2,7 @@ import { ElfinError } from '@elfin/core';
 import { type AddressPolicy, createAddressPolicy, isAddress } from './address.ts';
 import { createAllowList } from './allow-list.ts';
 import { parseSource, type SourceName } from './name.ts';
-import type { Source, SourceReply } from './source.ts';
+import type { Revision, Source, SourceReply } from './source.ts';
 import { sourceError } from './source.ts';
 
 /** Names this software to the next hop; a request that carries it has been through here already. */
@@ -22,6 +22,8 @@ export interface HttpSourceOptions {
 }
 
 const MAX_REDIRECTS = 3;
+/** Seconds of `max-age` from which `immutable` is taken at its word: 300 days. A shorter one is a promise that ends. */
+const PINNED_AGE = 300 * 86_400;
 
 const forbidden = (why: string) => new ElfinError('SOURCE_FORBIDDEN', `The source ${why}.`);
 
@@ -34,7 +36,8 @@ function below(base: string, path: string): URL {
 
 /**
  * Reads http(s) sources. Each hop is checked anew against the allow-list and the address rules, at most three redirects
- * are followed, and neither cookies nor credentials are ever sent. Errors: SOURCE_FORBIDDEN, SOURCE_MISSING (404, 410),
+ * are followed, and neither cookies nor credentials are ever sent. What the target of a redirect says of itself (its ETag,
+ * that it never changes) is nothing that the name redirected from has said. Errors: SOURCE_FORBIDDEN, SOURCE_MISSING (404, 410),
  * SOURCE_FAILED (any other status, no connection), SOURCE_TIMEOUT.
  */
 export function createHttpSource(options: HttpSourceOptions): Source {
@@ -79,12 +82,12 @@ export function createHttpSource(options: HttpSourceOptions): Source {
         via: '1.1 elfin',
         [HOP_HEADER]: '1',
         ...(request.traceparent ? { traceparent: request.traceparent } : {}),
-        ...(request.known?.etag ? { 'if-none-match': request.known.etag } : {}),
-        ...(request.known?.lastModified ? { 'if-modified-since': request.known.lastModified } : {}),
       };
       try {
         for (let hop = 0; ; hop++) {
-          const response = await send(url.href, { headers, signal, redirect: 'manual' });
+          const known = request.known?.url === url.href ? request.known : undefined;
+          const asked = { ...headers, ...conditions(known) };
+          const response = await send(url.href, { headers: asked, signal, redirect: 'manual' });
           if ([301, 302, 303, 307, 308].includes(response.status)) {
             await response.body?.cancel();
             if (hop === MAX_REDIRECTS)
@@ -92,7 +95,7 @@ export function createHttpSource(options: HttpSourceOptions): Source {
             url = follow(url, response.headers.get('location'));
             continue;
           }
-          return await reply(response, request.known !== undefined);
+          return await reply(response, { url, hop, conditional: known !== undefined });
         }
       } catch (thrown) {
         throw sourceError(thrown, signal);
@@ -101,7 +104,24 @@ export function createHttpSource(options: HttpSourceOptions): Source {
   };
 }
 
-async function reply(response: Response, conditional: boolean): Promise<SourceReply> {
+function conditions(known: Revision | undefined): Record<string, string> {
+  return {
+    ...(known?.etag ? { 'if-none-match': known.etag } : {}),
+    ...(known?.lastModified ? { 'if-modified-since': known.lastModified } : {}),
+  };
+}
+
+/** Whether `Cache-Control` promises that the bytes stay for good. */
+function isPinned(cacheControl: string | null): boolean {
+  const directives = (cacheControl ?? '').split(',').map((part) => part.trim().toLowerCase());
+  const age = directives.find((part) => part.startsWith('max-age='))?.slice('max-age='.length);
+  return directives.includes('immutable') && Number(age) >= PINNED_AGE;
+}
+
+async function reply(
+  response: Response,
+  { url, hop, conditional }: { readonly url: URL; readonly hop: number; readonly conditional: boolean },
+): Promise<SourceReply> {
   if (response.status === 304 && conditional) return { state: 'same' };
   if (response.status !== 200 || !response.body) {
     await response.body?.cancel();
@@ -123,8 +143,8 @@ async function reply(response: Response, conditional: boolean): Promise<SourceRe
     state: 'found',
     body: response.body,
     ...(declared !== null && /^\d{1,15}$/.test(declared) ? { size: Number(declared) } : {}),
-    revision: { ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) },
-    ...(strong ? { validator: { etag: strong } } : {}),
-    pinned: /(?:^|[,\s])immutable(?:$|[,\s])/i.test(response.headers.get('cache-control') ?? ''),
+    revision: { url: url.href, ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) },
+    ...(strong && hop === 0 ? { validator: { etag: strong } } : {}),
+    pinned: hop === 0 && isPinned(response.headers.get('cache-control')),
   };
 }

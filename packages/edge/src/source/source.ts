@@ -7,6 +7,8 @@ export interface Revision {
   /** As the source spelled it, quotes and `W/` included. */
   readonly etag?: string;
   readonly lastModified?: string;
+  /** Which URL said so, where a source may be led to several: no other one is asked by it. */
+  readonly url?: string;
 }
 
 export interface SourceRequest {
@@ -25,7 +27,7 @@ export interface SourceFound {
   readonly revision: Revision;
   /** Pins the bytes without reading them; where missing, their digest does. */
   readonly validator?: SourceValidator;
-  /** The bytes behind this name never change (`Cache-Control: immutable`). */
+  /** The bytes behind this name never change (`Cache-Control: immutable` for about a year). */
   readonly pinned: boolean;
 }
 

@@ -20,3 +20,12 @@ export async function readAll(
   throwIfAborted(signal);
   return bytes;
 }
+
+/** A metadata value as it was put, percent-encoded for the header; what others have put as it stands (`50% off`) stays so. */
+export function decodeValue(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
+  }
+}

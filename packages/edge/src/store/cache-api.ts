@@ -1,5 +1,5 @@
 import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore } from '@elfin/core';
-import { readAll } from './bytes.ts';
+import { decodeValue, readAll } from './bytes.ts';
 
 const META = 'elfin-meta-';
 
@@ -22,7 +22,7 @@ export function createCacheApiStore(options: {
   function toHead(headers: Headers): ObjectHead {
     const metadata: Record<string, string> = {};
     for (const [name, value] of headers) {
-      if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeURIComponent(value);
+      if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeValue(value);
     }
     return {
       etag: (headers.get('etag') ?? '').replaceAll('"', ''),

@@ -1,6 +1,6 @@
 import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore } from '@elfin/core';
 import { AwsClient } from 'aws4fetch';
-import { readAll } from './bytes.ts';
+import { decodeValue, readAll } from './bytes.ts';
 
 export interface S3Credentials {
   readonly accessKeyId: string;
@@ -29,7 +29,7 @@ const bare = (etag: string | null) => (etag ?? '').replace(/^W\//, '').replaceAl
 function toHead(headers: Headers): ObjectHead {
   const metadata: Record<string, string> = {};
   for (const [name, value] of headers) {
-    if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeURIComponent(value);
+    if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeValue(value);
   }
   const range = headers.get('content-range')?.split('/')[1];
   const versionId = headers.get('x-amz-version-id');

@@ -32,6 +32,12 @@ const stores: Record<string, () => ObjectStore> = {
   tiered: () => createTieredStore(createMemoryStore(), createFolderStore({ root: folder })),
 };
 
+test('metadata that others have put is read as it stands where it is not percent-encoded', async () => {
+  const send = async () => new Response('x', { headers: { etag: '"a"', 'x-amz-meta-title': '50% off' } });
+  const store = createS3Store({ endpoint: 'https://s3.example', bucket: 'b', credentials, fetch: send });
+  expect(await store.head('photo.jpg')).toMatchObject({ metadata: { title: '50% off' } });
+});
+
 describe.each(Object.entries(stores))('%s store', (_, create) => {
   test('keeps bytes, type and metadata; ranges, conditions and deletion hold', async () => {
     const store = create();

@@ -16,6 +16,8 @@ export interface StoredResult {
 /** What a URL meant when it was last looked at: the first of the two lookups. */
 export interface Ref {
   readonly key: string;
+  /** What it was made with; a ref without is of an older version of elfin, and leads to nothing that is current. */
+  readonly maker?: string | undefined;
   readonly revision: Revision;
   /** The source's bytes can never change under its name. */
   readonly pinned: boolean;

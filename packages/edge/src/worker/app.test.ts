@@ -93,6 +93,7 @@ describe('bad requests get a v2 error with the right status', () => {
   const cases: [string, BodyInit, Record<string, string>, number][] = [
     ['not JSON', '{', {}, 400],
     ['a lying header length', '{}', { [HEADER_LENGTH]: '99' }, 400],
+    ['more images than one run takes', tensor([5, 16, 16, 3]), {}, 400],
     ['a side that is no multiple of 16', tensor([1, 16, 17, 3]), {}, 400],
     ['a side beyond the limit', tensor([1, 16, 272, 3]), {}, 400],
     ['two channels', tensor([1, 16, 16, 2]), {}, 400],

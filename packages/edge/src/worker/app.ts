@@ -29,7 +29,7 @@ export interface WorkerOptions {
   readonly restoreImage?: ReturnType<typeof createWholeImages>;
   /** Bearer token that every route but health asks for. */
   readonly token?: string;
-  /** Tiles in one run; default 4. */
+  /** Tiles in one run, and in one request; default 4. */
   readonly maxBatch?: number;
   /** Milliseconds that a tile waits for others of its shape; default 2. */
   readonly maxDelayMs?: number;
@@ -64,6 +64,7 @@ export function createWorker(options: WorkerOptions): Worker {
     runtime,
     restoreImage,
     token,
+    maxBatch = 4,
     maxSide = 1024,
     maxImageBytes = 64 * 1024 * 1024,
     bodyMs = 30_000,
@@ -72,7 +73,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const limits: MessageLimits = { ...MESSAGE_LIMITS, bytes: Math.min(MESSAGE_LIMITS.bytes, maxBytes) };
   const graphs = createGraphs({ models, runtime, keep: options.keep ?? 8 });
   const batcher = createBatcher({
-    maxBatch: options.maxBatch ?? 4,
+    maxBatch,
     maxDelayMs: options.maxDelayMs ?? 2,
     maxQueue: options.maxQueue ?? 256,
     maxBytes,
@@ -148,7 +149,7 @@ export function createWorker(options: WorkerOptions): Worker {
         decodeInferRequest(bytes, c.req.header(HEADER_LENGTH) ?? null, limits),
       );
       const feeds = Object.fromEntries(request.inputs.map((input) => [input.name, input.tensor]));
-      checkFeeds(metadata, feeds, maxSide);
+      checkFeeds(metadata, feeds, { side: maxSide, batch: maxBatch });
       const unknown = request.outputs.find((output) => !metadata.outputs.some((known) => known.name === output.name));
       if (unknown) throw new ElfinError('OPTION_INVALID', `The model has no output ${unknown.name.slice(0, 40)}.`);
       const { timeout, priority } = request.parameters ?? {};

@@ -107,6 +107,25 @@ describe('bodies that do not come', () => {
     expect(answer).toContain('"error"');
   });
 
+  test('what comes after its time is up takes nothing from the budget for good', async () => {
+    const small = await serveWorker({
+      models: [model],
+      runtime: createAccelerator(async () => undefined),
+      port: 0,
+      bodyMs: 100,
+      maxBytes: 2 * good.body.length,
+    });
+    const late = connect(Number(new URL(small.url).port), '127.0.0.1');
+    late.on('error', () => undefined);
+    late.write(head(2 * good.body.length).replace('Connection: close\r\n', ''));
+    await new Promise((resolve) => late.once('data', resolve));
+    late.write(new Uint8Array(2 * good.body.length - 8));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    late.destroy();
+    expect((await fetch(small.url + PATH, { method: 'POST', ...good })).status).toBe(200);
+    await small.close();
+  });
+
   test('a caller that hangs up in the middle takes nothing down', async () => {
     await talk((socket) => {
       socket.write(head(good.body.length));

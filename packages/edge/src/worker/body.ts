@@ -24,7 +24,10 @@ export function createBodyReader({ maxBytes, bodyMs }: BodyReaderOptions): BodyR
       const tooLong = new ElfinError('IMAGE_TOO_MANY_BYTES', `The body has more than the ${limit} bytes allowed.`);
       if (Number(request.headers.get('content-length')) > limit) throw tooLong;
       let taken = 0;
+      let over = false;
       const take = (length: number) => {
+        // What still comes after the time is up is nobody's to give back; the throw ends the reading.
+        if (over) throw new ElfinError('BODY_TIMEOUT', 'The body went on after its time was up.');
         if (held + length > maxBytes)
           throw new ElfinError('REMOTE_BUSY', 'Too many bodies are in hand; try again in 1 s or elsewhere.', {
             data: { retryAfter: 1 },
@@ -44,6 +47,7 @@ export function createBodyReader({ maxBytes, bodyMs }: BodyReaderOptions): BodyR
         return await work(bytes);
       } finally {
         clearTimeout(clock);
+        over = true;
         held -= taken;
       }
     },

@@ -108,10 +108,15 @@ function portsOf({
 const HALVED = new Set(['quadrants', 'core']);
 
 /**
- * Whether feeds fit a graph, before they are queued or stacked with others. Sides are multiples of 16, at most `side`.
- * Errors: OPTION_INVALID, naming the input.
+ * Whether feeds fit a graph, before they are queued or stacked with others. Sides are multiples of 16, at most `side`; a
+ * request stacks at most `batch` images itself. Errors: OPTION_INVALID, naming the input.
  */
-export function checkFeeds({ inputs }: GraphMetadata, feeds: Feeds, side: number): void {
+export function checkFeeds(
+  { inputs }: GraphMetadata,
+  feeds: Feeds,
+  most: { readonly side: number; readonly batch: number },
+): void {
+  const { side } = most;
   const refuse = (reason: string) => new ElfinError('OPTION_INVALID', `The tensors do not fit the model: ${reason}.`);
   const odd = Object.keys(feeds).find((name) => !inputs.some((input) => input.name === name));
   if (odd) throw refuse(`it has no input ${odd.slice(0, 40)}, only ${inputs.map(({ name }) => name).join(', ')}`);
@@ -128,6 +133,7 @@ export function checkFeeds({ inputs }: GraphMetadata, feeds: Feeds, side: number
     if (HALVED.has(name) && gridOf(tensor).join() !== [batch, height / 2, width / 2].join())
       throw refuse(`${name} [${tensor.shape}] does not belong to an image of ${width}×${height}`);
   }
+  if (batch > most.batch) throw refuse(`image stacks ${batch}, and one run takes ${most.batch}`);
   for (const length of [height, width])
     if (length < 16 || length % 16 !== 0 || length > side)
       throw refuse(`sides are multiples of 16 up to ${side}, not ${width}×${height}`);

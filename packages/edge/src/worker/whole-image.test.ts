@@ -112,9 +112,38 @@ test('more images than it takes on are refused with 503 and Retry-After, not dec
   expect([statuses.filter((status) => status === 200).length, images()]).toEqual([2, 2]);
 });
 
+test('a caller that leaves the queue makes room in it', async () => {
+  let release = () => {};
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const restorer: WholeImageOptions['restorer'] = {
+    restore: async (image) => gate.then(() => ({ image, report: { task: 'none' } })),
+  };
+  const restore = createWholeImages({ codec, restorer, models: { resolve: async () => ours }, atOnce: 1, waiting: 1 });
+  const call = (signal: AbortSignal) =>
+    restore(photo, { restore: 'derain', format: 'png' }, { signal, deadline: undefined, models: undefined });
+  const { signal } = new AbortController();
+  const first = call(signal);
+  const leaving = new AbortController();
+  const left = call(leaving.signal);
+  await expect(call(signal)).rejects.toMatchObject({ code: 'OVERLOADED' });
+  leaving.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  const third = call(signal);
+  release();
+  expect([(await first).type, (await third).type]).toEqual(['image/png', 'image/png']);
+});
+
 test('what the caller sent wrong is a 4xx with a reason', async () => {
   const { send } = await start();
   const cases: [string, string, BodyInit, number][] = [
+    [
+      'sides beyond what a codec can hold',
+      'format=png,restore=none,width=60000,fit=contain',
+      photo as Uint8Array<ArrayBuffer>,
+      422,
+    ],
     ['options', 'restore=derain', photo as Uint8Array<ArrayBuffer>, 400],
     ['options', 'format=png,restore=derain,colour=blue', photo as Uint8Array<ArrayBuffer>, 400],
     ['bytes that are no image', WANTED, 'garbage', 415],

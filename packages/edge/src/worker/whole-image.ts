@@ -9,6 +9,7 @@ import {
 } from '@elfin/core';
 import { NO_MODEL } from '@elfin/core/remote';
 import { createLocalPlace, mediaType, type PixelRestorer } from '../engine.ts';
+import { checkFit } from '../fit-limit.ts';
 import { createGate } from '../gate.ts';
 import { NO_METRICS } from '../metrics.ts';
 
@@ -37,6 +38,8 @@ export interface WholeImageOptions {
   readonly models: Models;
   /** Most pixels of a source. */
   readonly maxPixels?: number;
+  /** Longest side of a result; see `checkFit`. Default 16,384: twice what an edge allows unless told otherwise. */
+  readonly resultSide?: number;
   /** Milliseconds for an image whose caller names no deadline. Default 10 minutes. */
   readonly patience?: number;
   /** Images with their pixels in memory at once: while one is restored another is decoded or encoded. Default 2. */
@@ -54,7 +57,7 @@ export function createWholeImages(
   options: WholeImageOptions,
 ): (bytes: Uint8Array, wanted: ResultOptions, context: WholeImageContext) => Promise<RestoredBytes> {
   const { codec, restorer, models, maxPixels = DEFAULT_LIMITS.pixels, patience = 600_000 } = options;
-  const { atOnce = 2, waiting = 16 } = options;
+  const { resultSide = 16_384, atOnce = 2, waiting = 16 } = options;
   const place = createLocalPlace({ codec, restorer, maxPixels });
   const gate = createGate({ concurrency: atOnce, queue: waiting });
   return async (bytes, wanted, { signal, deadline = Date.now() + patience, models: taken }) => {
@@ -64,6 +67,7 @@ export function createWholeImages(
     // Whichever weights `auto` takes is known only once it has looked.
     if (wanted.restore !== 'auto') (await resultModels(models, wanted)).forEach(accept);
     const header = await codec.probe(bytes);
+    checkFit(header, wanted, resultSide);
     return gate.run(async () => {
       throwIfAborted(signal);
       if (Date.now() > deadline)
