@@ -3,8 +3,8 @@
 A softmax over a few dozen measured features, trained on the syntheses; packages/core/src/classify.ts computes the
 same features and holds the same table, which this writes:
 
-    python -m training.classify --data ../shared/data --write ../packages/core/src/classify-table.ts
-    python -m training.classify --data ../shared/data --real ../shared/data/real      # confusion tables only
+    python -m training.classify --data data --write packages/core/src/classify-table.ts
+    python -m training.classify --data data --table packages/core/src/classify-table.ts --real data/real   # what it says, unchanged
 
 Features must stay what both languages compute alike: block means, sums, histograms; no library's filter.
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -20,10 +22,11 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from training.data import list_images, read_image
+from training.data import DataError, list_images, read_image
 from training.synthesis import lowlight, rain, underwater
 
 CLASSES = ("none", "derain", "lowlight", "underwater")
+REAL = {"rain": 1, "lowlight": 2, "underwater": 3, "clean": 0}  # folder: class
 LONG_SIDE, BLOCK = 512, 16
 FEATURES = (
     "luma mean", "luma p10", "luma p50", "luma p90", "luma p98", "luma deviation", "share below 0.1",
@@ -149,7 +152,7 @@ def collect(files: list[Path], draws: int, seed: int, bank: rain.Bank) -> tuple[
     return np.array(xs), np.array(ys)
 
 
-def fit(x: np.ndarray, y: np.ndarray, extra: np.ndarray | None = None) -> dict:
+def fit(x: np.ndarray, y: np.ndarray) -> dict:
     """Standardised softmax regression by L-BFGS, lightly regularised."""
     mean, std = x.mean(0), x.std(0) + 1e-6
     z = torch.tensor(np.clip((x - mean) / std, -4, 4))
@@ -223,33 +226,72 @@ export const FEATURES: readonly ClassifierFeature[] = [
 """)
 
 
+def read_table(file: Path) -> dict:
+    """What `write_table` wrote. Raises DataError for another file, or the table of other features."""
+    try:
+        text = file.read_text()
+    except OSError as error:
+        raise DataError(f"cannot read '{file}' ({error.strerror})") from error
+    number = r"(-?[\d.e-]+)"
+    rows = re.findall(rf"name: ['\"]([^'\"]*)['\"],\s*mean: {number},\s*deviation: {number},\s*weights: \[([^\]]*)\]", text)
+    bias = re.search(r"BIAS: readonly number\[\] = \[([^\]]*)\]", text)
+
+    def numbers(inner: str) -> list[float]:
+        return [float(n) for n in inner.split(",") if n.strip()]
+
+    if not bias or tuple(r[0] for r in rows) != FEATURES:
+        raise DataError(f"'{file}' holds no table of these {len(FEATURES)} features; write one with --write")
+    table = {"mean": [float(r[1]) for r in rows], "std": [float(r[2]) for r in rows],
+             "weight": [numbers(r[3]) for r in rows], "bias": numbers(bias[1])}
+    return {k: np.array(v) for k, v in table.items()}
+
+
 def rounded(table: dict) -> dict:
     """The table with the digits that the generated file keeps."""
     return {k: np.vectorize(lambda n: float(f"{n:.6g}"))(v) for k, v in table.items()}
 
 
-def main() -> None:
+def photos(root: Path, table: dict) -> None:
+    """One confusion table over the photos in the folders of `root`, and each one's probabilities."""
+    folders = [(root / name, label) for name, label in REAL.items() if (root / name).is_dir()]
+    if not folders:
+        raise DataError(f"'{root}' has none of the folders {', '.join(REAL)}")
+    files = [(f, label) for folder, label in folders for f in list_images(folder)]
+    x = np.array([features(thumbnail(read_image(f))) for f, _ in files])
+    print(f"\nreal photos\n{confusion(table, x, np.array([label for _, label in files]))}")
+    for (f, _), q in zip(files, probabilities(table, x), strict=True):
+        print(f"  {f.relative_to(root).as_posix():32} " + "  ".join(f"{c} {v:.2f}" for c, v in zip(CLASSES, q, strict=True)))
+
+
+def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(prog="python -m training.classify", description=__doc__.splitlines()[0])
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
-    p.add_argument("--real", type=Path, help="a folder with rain/, lowlight/ and underwater/ photos")
+    p.add_argument("--data", type=Path, default=Path("data"))
+    p.add_argument("--real", type=Path, help="a folder with photos in any of rain/, lowlight/, underwater/ and clean/")
     p.add_argument("--draws", type=int, default=2, help="pictures of each class a training photo")
-    p.add_argument("--write", type=Path, help="the TypeScript table to write")
-    args = p.parse_args()
+    table_of = p.add_mutually_exclusive_group()
+    table_of.add_argument("--write", type=Path, help="the TypeScript table to write")
+    table_of.add_argument("--table", type=Path, help="a table to try as it is, instead of learning one")
+    args = p.parse_args(argv)
     torch.set_num_threads(1)
-    x, y = collect(list_images(args.data / "train-clean"), args.draws, 21, rain.create_bank(31, layers=120))
-    table = rounded(fit(x, y))
-    vx, vy = collect(list_images(args.data / "val-clean"), 6, 22, rain.create_bank(32, layers=60))
-    print(f"training pictures\n{confusion(table, x, y)}\n\nheld-out synthesis (val-clean)\n{confusion(table, vx, vy)}")
-    if args.real:
-        for folder, label in (("rain", 1), ("lowlight", 2), ("underwater", 3)):
-            files = list_images(args.real / folder)
-            rx = np.array([features(thumbnail(read_image(f))) for f in files])
-            print(f"\nreal {folder}\n{confusion(table, rx, np.full(len(files), label))}")
-            for f, q in zip(files, probabilities(table, rx), strict=True):
-                print(f"  {f.name:24} " + "  ".join(f"{c} {v:.2f}" for c, v in zip(CLASSES, q, strict=True)))
+    try:
+        held = list_images(args.data / "val-clean")
+        if args.table:
+            table = read_table(args.table)
+        else:
+            x, y = collect(list_images(args.data / "train-clean"), args.draws, 21, rain.create_bank(31, layers=120))
+            table = rounded(fit(x, y))
+            print(f"training pictures\n{confusion(table, x, y)}\n")
+        vx, vy = collect(held, 6, 22, rain.create_bank(32, layers=60))
+        print(f"held-out synthesis (val-clean)\n{confusion(table, vx, vy)}")
+        if args.real:
+            photos(args.real, table)
+    except DataError as error:
+        print(f"classify: {error}", file=sys.stderr)
+        return 2
     if args.write:
         write_table(args.write, table)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

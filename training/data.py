@@ -8,8 +8,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,11 +34,18 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """A picture as uint8 RGB [h, w, 3]."""
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    """A picture as uint8 RGB [h, w, 3]: grey thrice, alpha left aside, 16 bits rounded to the nearest of 8, turned as EXIF says."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"cannot read '{path}' ({error.strerror})") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) if data.size else None
     if image is None:
         raise DataError(f"cannot read '{path}' as a picture ({data.size} bytes); replace or delete it")
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if image.dtype != np.uint8:
+        raise DataError(f"'{path}' has samples of {image.dtype}; save it with 8 or 16 bits")
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -54,15 +61,18 @@ def load_clean(folder: Path, cache: Path, max_side: int = 1024) -> list[np.ndarr
     if not index.exists():
         cache.mkdir(parents=True, exist_ok=True)
         shapes, part = [], pixels.with_suffix(f".{os.getpid()}.part")
-        with open(part, "wb") as out:
-            for file in files:
-                image = read_image(file)
-                scale = max_side / max(image.shape[:2])
-                if scale < 1:
-                    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                shapes.append(image.shape)
-                out.write(image.tobytes())
-        part.replace(pixels)
+        try:
+            with open(part, "wb") as out:
+                for file in files:
+                    image = read_image(file)
+                    scale = max_side / max(image.shape[:2])
+                    if scale < 1:
+                        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                    shapes.append(image.shape)
+                    out.write(image.tobytes())
+            part.replace(pixels)
+        finally:
+            part.unlink(missing_ok=True)  # hundreds of megabytes, where a photo could not be read
         whole = index.with_suffix(f".{os.getpid()}.part")
         whole.write_text(json.dumps(shapes))
         whole.replace(index)
@@ -92,15 +102,31 @@ def load_pairs(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def load_pairs_named(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, input, target) as float32 in [0, 1] of a folder with input/ and target/, matched by file stem."""
-    targets = {f.stem: f for f in list_images(folder / "target")}
+    """(name, input, target) as float32 in [0, 1] of a folder with input/ and target/.
+
+    Paired by their paths below those, extensions aside, or, where one of the two lies at the top, by file name alone: as
+    `elfin eval` pairs them. Raises DataError where none or two could be meant.
+    """
+    by_path, by_name = {}, {}
+    for file in list_images(folder / "target"):
+        by_path.setdefault(name_in(folder / "target", file), []).append(file)
+        by_name.setdefault(file.stem, []).append(file)
     for file in list_images(folder / "input"):
-        if file.stem not in targets:
+        name = name_in(folder / "input", file)
+        named = [t for t in by_name.get(file.stem, []) if "/" not in name or t.parent == folder / "target"]
+        found = by_path.get(name) or named
+        if not found:
             raise DataError(f"'{file}' has no picture of the same name in '{folder / 'target'}'")
-        a, b = read_image(file), read_image(targets[file.stem])
+        if len(found) > 1:
+            raise DataError(f"the target of '{file}' may be '{found[0]}' or '{found[1]}'; remove one")
+        a, b = read_image(file), read_image(found[0])
         if a.shape != b.shape:
-            raise DataError(f"'{file}' and '{targets[file.stem]}' differ in size; a pair must be aligned")
-        yield file.name, a.astype(np.float32) / 255, b.astype(np.float32) / 255
+            raise DataError(f"'{file}' and '{found[0]}' differ in size; a pair must be aligned")
+        yield name, a.astype(np.float32) / 255, b.astype(np.float32) / 255
+
+
+def name_in(folder: Path, file: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def random_crop(images: tuple[np.ndarray, ...], rng: Generator, side: int) -> list[np.ndarray]:
@@ -127,9 +153,7 @@ Sample = Callable[[Generator, int], tuple[np.ndarray, np.ndarray]]
 """(rng, side) → (degraded, clean), both float32 [side, side, 3] in [0, 1]."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    step: int
+class Batch(NamedTuple):
     degraded: torch.Tensor  # b 3 side side, channels-last
     clean: torch.Tensor
 
@@ -140,11 +164,18 @@ def make_batch(sample: Sample, seed: int, step: int, size: int, side: int) -> Ba
     degraded, clean = (
         torch.from_numpy(np.ascontiguousarray(np.stack(x))).permute(0, 3, 1, 2) for x in zip(*pairs, strict=True)
     )
-    return Batch(step, degraded, clean)
+    return Batch(degraded, clean)
 
 
-def prefetch(sample: Sample, seed: int, first: int, plan: Callable[[int], tuple[int, int]], depth: int = 4) -> Iterator[Batch]:
-    """Batches from step `first` on, made one thread ahead; `plan(step)` gives (batch size, crop side)."""
+def make_step(sample: Sample, seed: int, step: int, size: int, side: int, accumulated: int) -> list[Batch]:
+    """The batches of one step; each after the first is drawn from a stream of its own."""
+    return [make_batch(sample, seed + 1000003 * k, step, size, side) for k in range(accumulated)]
+
+
+def prefetch(
+    sample: Sample, seed: int, first: int, plan: Callable[[int], tuple[int, int, int]], depth: int = 4
+) -> Iterator[list[Batch]]:
+    """The batches of each step from `first` on, made a thread ahead; `plan(step)` gives (size, side, accumulated batches)."""
     ready: queue.Queue = queue.Queue(depth)
     done = threading.Event()
 
@@ -152,7 +183,7 @@ def prefetch(sample: Sample, seed: int, first: int, plan: Callable[[int], tuple[
         step = first
         while not done.is_set():
             try:
-                item = make_batch(sample, seed, step, *plan(step))
+                item = make_step(sample, seed, step, *plan(step))
             except BaseException as error:  # handed to the consumer, who raises it where it can be seen
                 item = error
             while not done.is_set():

@@ -1,7 +1,7 @@
 """PSNR and SSIM of a model on the validation synthesis, or on pairs of one's own, by the protocol.
 
-    python -m training.evaluate --model ../packages/models/derain-lw --set heavy --data ../shared/data
-    python -m training.evaluate --model ../packages/models/derain-lw --pairs folder --json
+    python -m training.evaluate --model packages/models/derain-lw --set heavy --data data
+    python -m training.evaluate --model packages/models/derain-lw --pairs folder --json
 
 `--pairs` takes a folder with input/ and target/, as `elfin eval` does, and prints the same numbers. A set is a
 function of its seed: `--write folder` leaves its pictures as input/ and target/ PNGs for other programs.
@@ -41,6 +41,9 @@ def load_model(source: Path, preset: str | None, half: bool = False) -> tuple[nn
             manifest = json.loads((source / "manifest.json").read_text())
         except (OSError, ValueError) as error:
             raise StateError(f"'{source}' holds no readable manifest.json ({error})") from error
+        if not isinstance(manifest, dict) or manifest.get("preset") not in PRESETS or not isinstance(manifest.get("task"), str):
+            raise StateError(f"'{source / 'manifest.json'}' names no task and preset of {', '.join(sorted(PRESETS))}; "
+                             "pass a folder that training.export or `elfin import` wrote")
         preset, task, source = manifest["preset"], manifest["task"], source / "weights.safetensors"
     if not preset:
         raise StateError(f"'{source}' is a bare file; say which network it holds with --preset")
@@ -64,23 +67,37 @@ def restore(model: nn.Module, image: np.ndarray, bf16: bool = False) -> np.ndarr
 def evaluate(model: nn.Module | None, pictures: Pictures, luma: bool, bf16: bool = False) -> dict:
     """{mean: {psnr, ssim}, input: {…}, images: [{name, input: {…}, scores: {…}}]}, the form of `elfin eval --json`.
 
-    Without a model `scores` are the inputs' own, and there is no `input`.
+    Without a model `scores` are the inputs' own, and there is no `input`. Equal pictures, whose PSNR is infinite, count in
+    a mean only where all are equal.
     """
     images = []
     for name, degraded, clean in pictures:
         before = dict(zip(("psnr", "ssim"), score(degraded, clean, luma), strict=True))
         if model:
             after = dict(zip(("psnr", "ssim"), score(restore(model, degraded, bf16), clean, luma), strict=True))
-            images.append({"name": Path(name).stem, "input": before, "scores": after})
+            images.append({"name": name, "input": before, "scores": after})
         else:
-            images.append({"name": Path(name).stem, "scores": before})
+            images.append({"name": name, "scores": before})
     if not images:
         raise DataError("no pictures to evaluate")
 
     def mean(which: str) -> dict[str, float]:
-        return {m: float(np.mean([i[which][m] for i in images])) for m in ("psnr", "ssim")}
+        means = {}
+        for m in ("psnr", "ssim"):
+            values = [i[which][m] for i in images if np.isfinite(i[which][m])]
+            means[m] = float(np.mean(values)) if values else float("inf")
+        return means
 
     return {"mean": mean("scores")} | ({"input": mean("input")} if model else {}) | {"images": images}
+
+
+def finite(value):
+    """For JSON, which knows no infinity: null in its place."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--task", choices=sorted(TASKS), help="where the model does not say")
     p.add_argument("--set", choices=(*SETS, "clean", "all"), default="all")
     p.add_argument("--pairs", type=Path, help="a folder with input/ and target/ instead of the synthesis")
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
+    p.add_argument("--data", type=Path, default=Path("data"))
     p.add_argument("--count", type=int, help="pictures a set (default all)")
     p.add_argument("--side", type=int, help="only the middle side×side of each picture")
     p.add_argument("--write", type=Path, help="leave input/, target/ and output/ PNGs here, a folder a set")
@@ -103,7 +120,10 @@ def main(argv: list[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     try:
         model, task = load_model(args.model, args.preset, args.precision == "float16") if args.model else (None, None)
-        task = TASKS[args.task or task or "derain"]
+        name = args.task or task or "derain"
+        if name not in TASKS:
+            raise StateError(f"'{args.model}' is for the task '{name}', which has no synthesis; pass --task {', '.join(sorted(TASKS))}")
+        task = TASKS[name]
         if args.pairs:
             results = {"pairs": evaluate(model, load_pairs_named(args.pairs), task.luma, args.bf16)}
         else:
@@ -117,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     if args.json:
-        print(json.dumps(next(iter(results.values())) if len(results) == 1 else results, indent=2))
+        print(json.dumps(finite(next(iter(results.values())) if len(results) == 1 else results), indent=2, allow_nan=False))
         return 0
     for name, r in results.items():
         print(f"{task.name} {name}, {len(r['images'])} pictures, {'Y' if task.luma else 'RGB'}")
@@ -137,7 +157,7 @@ def write(folder: Path, pictures: list, model: nn.Module | None) -> None:
             kinds["output"] = restore(model, degraded)
         for kind, picture in kinds.items():
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / kind / f"{Path(name).stem}.png"), to8(picture)[..., ::-1])
+            cv2.imwrite(str(folder / kind / f"{name}.png"), to8(picture)[..., ::-1])
 
 
 if __name__ == "__main__":

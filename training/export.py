@@ -1,10 +1,10 @@
 """A trained model as a folder: float16 weights, manifest and model card.
 
     python -m training.export --weights training/runs/derain-elf-lw/release.safetensors --variant v1 \\
-        --to ../packages/models/derain-lw --data ../shared/data
+        --to packages/models/derain-lw --data data --side 192
 
 The validation synthesis is scored with the stored weights; what float16 costs against float32 is measured too, and
-the pictures that gained least are kept in the card.
+the pictures that gained least are kept in the card. The folder changes only when all of it is made.
 """
 
 from __future__ import annotations
@@ -13,179 +13,123 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
+from training.card import card, recipe, score_table
 from training.data import DataError, list_images
 from training.evaluate import evaluate, restore
-from training.metrics import score, to8
+from training.metrics import to8
 from training.model import PRESETS, create_elf
+from training.provenance import KEYS, metadata_of, release_metadata
+from training.sources import sources_of, united
 from training.state import StateError, check_fit, load_state, load_weights
-from training.tasks import SETS, TASKS, validation_set
+from training.tasks import SETS, TASKS, Task, validation_set
 
-CLEAN_DATA = (
-    ("BSDS500, less the images reserved for evaluation", "none stated; research and education by custom"),
-    ("CID22", "CC BY-SA 4.0"),
-    ("CLIC 2025", "Unsplash licence"),
-    ("Debian wallpapers", "CC BY, CC BY-SA, CC0; GPL-2+"),
-    ("elementary wallpapers", "open, per image"),
-    ("Urban100", "none stated"),
-)
-PAIRS = (
-    ("LSUI, 61 pairs of the U-shape Transformer's repository", "MIT on the repository; some frames carry a stock-footage mark"),
-    ("EUVP, 9 pairs of Shallow-UWnet's repository", "MIT on the repository"),
-)
-# The first derain checkpoint, from which all `elf-lw` trainings began, had seen these too
-SEED_DATA = (("ImageNet, 163 images, through the checkpoint that training began from", "none stated; research by custom"),)
-
-ABOUT = {
-    "derain": (
-        "Removes rain from photos",
-        "Rain is synthesised onto clean photos: streak layers from noise and from drawn drops, added, screened or mixed towards "
-        "grey at a drawn strength, some with veil, blur or JPEG; one picture in ten stays clean.",
-        "Thick near streaks and dense veils are thinned rather than removed, drops on a lens are not known at all, and fine bright "
-        "texture along the rain's direction may be softened.",
-    ),
-    "lowlight": (
-        "Brightens photos taken with too little light",
-        "Darkness is synthesised from clean photos: a darkening curve with noise, or the camera's pipeline run backwards (linear light, "
-        "less of it, shot and read noise, white balance not quite met), some with uneven light or JPEG.",
-        "Exposure is guessed: a scene meant to be dark comes out brighter than it was. Noise in nearly black areas is smoothed into "
-        "blotches, clipped lamps keep their halo, and colours of strongly tinted light are not neutralised.",
-    ),
-    "underwater": (
-        "Takes the water's colour and veil out of underwater photos",
-        "Water is synthesised over clean photos by the Jerlov types with planar and fractal depth, mixed with 70 real pairs (one sample in "
-        "five).",
-        "Real scattering depends on a depth that the synthesis only guesses: far water keeps some colour, and reds that the water took "
-        "wholly are invented. Some of the real references were themselves made by enhancement methods.",
-    ),
+# The first derain checkpoint, from which the bundled `elf-lw` trainings began, had seen ImageNet too
+SEED = {
+    "text": "began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)",
+    "data": [{"name": "ImageNet, 163 images, through the checkpoint that training began from", "licence": "none stated; research by custom"}],
 }
 
+OWN = re.compile(r"weights\.safetensors|manifest\.json|README\.md|failure-\d\.jpg")
 
-def score_sets(model: torch.nn.Module, task, data: Path, count: int | None, side: int | None) -> tuple[list[dict], list[dict], list[tuple]]:
-    """(manifest's scores, the card's rows, the worst (gain, set, name, input, output, target))."""
-    scores, rows, worst = [], [], []
-    space = "y" if task.luma else "rgb"
+
+def score_sets(model: torch.nn.Module, task: Task, data: Path, count: int | None, side: int | None) -> tuple[dict[str, dict], list[tuple]]:
+    """(results of `evaluate` by set, the pictures that gained least: (gain, input, output, target), worst first)."""
+    results, worst = {}, []
     for name in (*SETS, "clean"):
         pictures = list(validation_set(task, name, data, side, count))
-        outputs = [restore(model, degraded) for _, degraded, _ in pictures]
-        before = np.array([score(d, c, task.luma) for _, d, c in pictures])
-        after = np.array([score(o, c, task.luma) for o, (_, _, c) in zip(outputs, pictures, strict=True)])
-        rows.append({"set": name, "input": before.mean(0), "output": after.mean(0), "worst": after[:, 0].min()})
-        for i, metric in enumerate(("psnr", "ssim")):
-            entry = {"set": f"kodak{f'-{side}' if side else ''}-{task.name}-{name}", "metric": f"{metric}-{space}", "output": round(float(after[:, i].mean()), 4)}
-            if name != "clean":
-                entry["input"] = round(float(before[:, i].mean()), 4)
-            scores.append(entry)
+        results[name] = evaluate(model, iter(pictures), task.luma)
         if name != "clean":
-            gains = after[:, 0] - before[:, 0]
-            k = int(gains.argmin())
-            worst.append((gains[k], name, pictures[k][0], pictures[k][1], outputs[k], pictures[k][2]))
-    return scores, rows, sorted(worst, key=lambda w: w[0])
+            gains = [i["scores"]["psnr"] - i["input"]["psnr"] for i in results[name]["images"]]
+            _, degraded, clean = pictures[int(np.argmin(gains))]
+            worst.append((min(gains), degraded, restore(model, degraded), clean))
+    return results, sorted(worst, key=lambda w: w[0])
 
 
-def failure_picture(file: Path, degraded: np.ndarray, output: np.ndarray, clean: np.ndarray, side: int = 160) -> None:
-    """Input, output and truth side by side, around where the output is farthest from the truth; a small JPEG."""
+def manifest_scores(results: dict[str, dict], task: Task, side: int | None) -> list[dict]:
+    scores = []
+    for name, r in results.items():
+        for metric in ("psnr", "ssim"):
+            entry = {"set": f"kodak{f'-{side}' if side else ''}-{task.name}-{name}", "metric": f"{metric}-{'y' if task.luma else 'rgb'}"}
+            entry["output"] = round(r["mean"][metric], 4)
+            if name != "clean":
+                entry["input"] = round(r["input"][metric], 4)
+            if np.isfinite(entry["output"]):  # JSON knows no infinity
+                scores.append(entry)
+    return scores
+
+
+def failure_picture(file: Path, degraded: np.ndarray, output: np.ndarray, clean: np.ndarray) -> None:
+    """Input, output and truth side by side, 160 pixels around where the output is farthest from the truth; a small JPEG."""
+    h, w = output.shape[:2]
+    side = min(160, h, w)
     error = cv2.boxFilter(np.abs(output - clean).mean(2), -1, (side, side))
-    h, w = error.shape
-    y, x = np.unravel_index(error[side // 2 : h - side // 2, side // 2 : w - side // 2].argmax(), (h - side // 2 * 2, w - side // 2 * 2))
+    half = side // 2
+    y, x = np.unravel_index(error[half : h - side + half + 1, half : w - side + half + 1].argmax(), (h - side + 1, w - side + 1))
     strip = np.concatenate([to8(p[y : y + side, x : x + side]) for p in (degraded, output, clean)], 1)
     cv2.imwrite(str(file), strip[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, 82))
-
-
-def card(name: str, task: str, preset: str, meta: dict, data: list[dict], rows: list[dict], loss: str, failures: list[str], extent: str) -> str:
-    what, synthesis, limits = ABOUT[task]
-    space = "Y" if TASKS[task].luma else "RGB"
-    parameters = sum(p.numel() for p in create_elf(preset).parameters())
-    table = "\n".join(
-        f"| {r['set']} | " + ("–" if r["set"] == "clean" else f"{r['input'][0]:.2f} / {r['input'][1]:.4f}")
-        + f" | {r['output'][0]:.2f} / {r['output'][1]:.4f} | "
-        + ("–" if r["set"] == "clean" else f"{r['output'][0] - r['input'][0]:+.2f}") + f" | {r['worst']:.2f} |"
-        for r in rows
-    )
-    sources = "\n".join(f"| {d['name']} | {d['licence']} |" for d in data)
-    pictures = "\n".join(f"![Input, output, truth]({f})" for f in failures)
-    return f"""# {name}
-
-{what}: ELF's {"light network" if preset == "elf-lw" else "full network"} (`{preset}`, {parameters:,} parameters), stored as float16.
-
-## Scores
-
-Validation synthesis on {extent}, no tiling; PSNR in dB and SSIM on {space}, 8-bit rounded, no border crop.
-None of these photos was trained on, and the sets' random material is not the training's.
-
-| set | input | output | gain | worst picture |
-| --- | --- | --- | --- | --- |
-{table}
-
-{loss}
-
-## Recipe
-
-Moving average (0.999) of {meta["step"]} steps, {meta["hours"]} hours on two shared CPU cores: {"Muon and AdamW at a constant 1e-3" if meta.get("rate") else "Muon and AdamW at a constant 1e-3, then a linear decay"}.{meta["origin"]} {synthesis}
-The largest of the last crops had {meta["crop"]} pixels: `local` tiling takes its tile from that. `training/README.md` has the command.
-
-## Data
-
-| set | licence |
-| --- | --- |
-{sources}
-
-BSDS500 contains CBSD68 and BSD100: never evaluate this model on them.
-
-## Licence
-
-The weights are given under MIT as far as their authors can give them. Some of the sets above were made for research and state no
-licence: whoever needs a chain of rights over every training image has to train anew on the others.
-
-## Limits
-
-{limits}
-
-The pictures of the validation sets that gained least (input, output, truth):
-
-{pictures}
-"""
 
 
 def read_release(source: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """(weights, metadata) of a release, or the moving average of a state folder, whose rate has not been decayed."""
     if not source.is_dir():
-        weights = load_weights(source)
-        with safe_open(str(source), "pt") as f:
-            return weights, f.metadata() or {}
+        return load_weights(source), metadata_of(source)
     parts, info = load_state(source)
+    if info.get("preset") not in PRESETS or info.get("task") not in TASKS:
+        raise StateError(f"'{source}' names no known preset and task; export a state that training wrote")
     model = create_elf(info["preset"])
     check_fit(dict(model.named_parameters()), parts["ema"], source, info["preset"])
     model.load_state_dict(parts["ema"], strict=False)  # the other names of shared parameters follow
-    meta = {k: str(info[k]) for k in ("preset", "task", "step", "crop")} | {"hours": f"{info['seconds'] / 3600:.2f}"}
-    return dict(model.state_dict()), meta | {"rate": "constant"}
+    return dict(model.state_dict()), release_metadata(info) | {"rate": "constant"}
 
 
-def main(argv: list[str] | None = None) -> int:
+def past_of(args: argparse.Namespace, meta: dict[str, str]) -> dict:
+    """What the run recorded of its past, with what the options add; runs of before it was recorded know nothing."""
+    past = {k: v for k, v in json.loads(meta.get("provenance", "{}")).items() if k in KEYS}
+    origins = ([past["origin"]] if "origin" in past else []) + (
+        [{"text": f"was grown, wider and twice as deep, from {args.grown_from}", "data": []}] if args.grown_from else []) + (
+        [SEED] if args.seeded else [])
+    if origins:
+        past["origin"] = {"text": "; that ".join(o["text"] for o in origins), "data": united(*(o["data"] for o in origins))}
+    past["data"] = united(past.get("data") or sources_of(args.data, meta["task"]), past.get("origin", {}).get("data", []))
+    if not past["data"]:
+        raise DataError(f"neither '{args.weights}' nor '{args.data / 'train-clean'}' says what was trained on; pass the training's --data")
+    return past
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.splitlines()[0])
     p.add_argument("--weights", type=Path, required=True, help="the release.safetensors of a sitting, or a state folder (its moving average)")
     p.add_argument("--to", type=Path, required=True, help="the model folder to write")
     p.add_argument("--variant", required=True, help="a word that tells trainings apart: a–z, digits, dots, hyphens")
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
+    p.add_argument("--data", type=Path, default=Path("data"))
     p.add_argument("--count", type=int, help="score only so many pictures a set")
     p.add_argument("--side", type=int, help="score only the middle side×side of each, which takes minutes less")
-    p.add_argument("--seeded", action=argparse.BooleanOptionalAction, default=True, help="began from the first derain checkpoint")
-    p.add_argument("--grown-from", help="the model that its first weights were grown from, and its step, for the card")
+    p.add_argument("--note", default="", help="sentences for the card's recipe: what the run did not record of its past")
+    p.add_argument("--seeded", action="store_true", help="the run began from the first derain checkpoint, and did not record it")
+    p.add_argument("--grown-from", help="the model that its first weights were grown from, and its step, where the run did not record it")
     p.add_argument("--threads", type=int, default=0)
-    args = p.parse_args(argv)
+    return p.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
         if not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]{0,38}[a-z0-9])?", args.variant):
             raise StateError(f"variant '{args.variant}' is not a word of at most 40 letters a–z, digits, dots and inner hyphens")
+        others = [f.name for f in args.to.iterdir() if not OWN.fullmatch(f.name)] if args.to.is_dir() else []
+        if others:
+            raise StateError(f"'{args.to}' holds other things than a model ('{others[0]}'), and would be replaced; pass another --to")
         weights, meta = read_release(args.weights)
         if not {"preset", "task", "step", "crop", "hours"} <= meta.keys() or meta["preset"] not in PRESETS or meta["task"] not in TASKS:
             raise StateError(f"'{args.weights}' lacks the metadata of a release; export the release.safetensors that training wrote")
@@ -197,48 +141,50 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dict[str, str]) -> None:
-    preset, task = meta["preset"], TASKS[meta["task"]]
+    preset, task, past = meta["preset"], TASKS[meta["task"]], past_of(args, meta)
     full = create_elf(preset).eval()
     check_fit(full.state_dict(), weights, args.weights, preset)
     full.load_state_dict(weights)
-    origins = ([f"was grown from {args.grown_from}, wider and twice as deep"] if args.grown_from else []) + (
-        ["began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)"] if args.seeded else [])
-    meta["origin"] = f" It {'; that '.join(origins)}." if origins else ""
     half = {k: v.half() for k, v in weights.items()}
     if not all(torch.isfinite(v).all() for v in half.values()):
         raise StateError(f"'{args.weights}' holds values that float16 cannot")
     stored = create_elf(preset).eval()
     stored.load_state_dict({k: v.float() for k, v in half.items()})
-    scores, rows, worst = score_sets(stored, task, args.data, args.count, args.side)
+    results, worst = score_sets(stored, task, args.data, args.count, args.side)
 
-    sample = list(validation_set(task, "mixed", args.data, 256, 6))
+    sample = list(validation_set(task, "mixed", args.data, min(256, args.side or 256), 6))
     delta = max(float(np.abs(restore(full, d) - restore(stored, d)).max()) for _, d, _ in sample)
     psnrs = [evaluate(m, iter(sample), task.luma)["mean"]["psnr"] for m in (full, stored)]
-    loss = (f"Rounding the weights to float16 moves no output sample by more than {delta:.1e} (of 1), and the mean PSNR of six `mixed` "
-            f"crops by {psnrs[1] - psnrs[0]:+.4f} dB.")
+    loss = (f"Rounding the weights to float16 moves no output sample by more than {delta:.1e} (of 1), and the mean PSNR of {len(sample)} "
+            f"`mixed` crops by {psnrs[1] - psnrs[0]:+.4f} dB.")
 
-    args.to.mkdir(parents=True, exist_ok=True)
-    file = args.to / "weights.safetensors"
+    new = args.to.with_name(args.to.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    file = new / "weights.safetensors"
     save_file({k: v.contiguous() for k, v in half.items()}, str(file))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    data = [{"name": n, "licence": l} for n, l in CLEAN_DATA + (PAIRS if task.name == "underwater" else ()) + (SEED_DATA if args.seeded else ())]
     manifest = {
         "format": 1, "preset": preset, "task": task.name, "variant": args.variant, "crop": int(meta["crop"]), "sha256": digest,
-        "dtype": "float16", "licence": "MIT as far as the training data allows; see README.md", "data": data, "scores": scores,
+        "dtype": "float16", "licence": "MIT as far as the training data allows; see README.md", "data": past["data"],
+        "scores": manifest_scores(results, task, args.side),
     }
-    (args.to / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     failures = []
-    for i, (_, _, _, degraded, output, clean) in enumerate(worst[:2], 1):
+    for i, (_, degraded, output, clean) in enumerate(worst[:2], 1):
         failures.append(f"failure-{i}.jpg")
-        failure_picture(args.to / failures[-1], degraded, output, clean)
-    size = "lw" if preset == "elf-lw" else "full"
-    name = f"{task.name}-{size}-{args.variant}-{digest[:12]}"
+        failure_picture(new / failures[-1], degraded, output, clean)
+    name = f"{task.name}-{'lw' if preset == 'elf-lw' else 'full'}-{args.variant}-{digest[:12]}"
     photos = len(list_images(args.data / "val-clean")[: args.count])
     extent = f"the middle {args.side}×{args.side} of {photos} Kodak photos" if args.side else f"{photos} Kodak photos, whole pictures"
-    (args.to / "README.md").write_text(card(name, task.name, preset, meta, data, rows, loss, failures, extent))
+    (new / "README.md").write_text(card(name, meta, past["data"], score_table(results), loss, recipe(meta, past, args.note), failures, extent))
+    if args.to.exists():
+        shutil.rmtree(args.to)
+    new.rename(args.to)
     print(f"{name} → {args.to}")
-    for r in rows:
-        print(f"  {r['set']:6} {r['input'][0]:6.2f} → {r['output'][0]:6.2f} dB, worst {r['worst']:.2f}")
+    for name, r in results.items():
+        worst_psnr = min(i["scores"]["psnr"] for i in r["images"])
+        print(f"  {name:6} {r['input']['psnr']:6.2f} → {r['mean']['psnr']:6.2f} dB, worst {worst_psnr:.2f}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ sees sixteen zeros more (its scale makes up for the spread, not for the mean), a
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.model import PRESETS, create_elf
+from training.provenance import origin_of
 from training.state import StateError, check_fit, load_weights
 
 BODY = re.compile(r"(.*orsnet\.orb\.modules_body\.)(\d+)\.(.*)")
@@ -106,7 +108,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"grow: {error}", file=sys.stderr)
         return 2
     grown = {k: v.contiguous() for k, v in grow(small, args.seed).items()}
-    save_file(grown, str(args.to), {"preset": "elf", "grown_from": args.weights.name})
+    origin = origin_of(args.weights, "was grown, wider and twice as deep, from")
+    save_file(grown, str(args.to), {"preset": "elf", "origin": json.dumps(origin, ensure_ascii=False)})
     return 0
 
 

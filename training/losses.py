@@ -1,4 +1,4 @@
-"""Losses by phase: Charbonnier with the coarse background, then mean squares once the rate has begun to fall."""
+"""Losses by phase: Charbonnier with the coarse background, then mean squares from two fifths of the decay branch on."""
 
 from __future__ import annotations
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+BUILD = Path(__file__).parent / "runs" / "build"
 
 
 @functools.cache
@@ -27,11 +31,15 @@ def kernels():
         return None
     from torch.utils.cpp_extension import load
 
-    here = Path(__file__).parent
-    build = here / "runs" / "build"
-    build.mkdir(parents=True, exist_ok=True)
-    return load("elfin_kernels", sorted(map(str, (here / "kernels").glob("*.cpp"))), build_directory=str(build),
-                extra_cflags=["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fopenmp", "-std=c++20"])
+    BUILD.mkdir(parents=True, exist_ok=True)
+    sources = sorted(map(str, (Path(__file__).parent / "kernels").glob("*.cpp")))
+    flags = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fopenmp", "-std=c++20"]
+    try:
+        return load("elfin_kernels", sources, build_directory=str(BUILD), extra_cflags=flags)
+    except (RuntimeError, ImportError, OSError, subprocess.SubprocessError) as error:
+        reason = next((line for line in str(error).splitlines() if "error" in line.lower()), type(error).__name__)
+        print(f"training: the kernels do not compile ({reason.strip()}), so PyTorch's own are used (slower)", file=sys.stderr)
+        return None
 
 
 def by_kernel(x: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Seconds of one training step on this machine, the figure that training/README.md states.
+"""Seconds of one training step on this machine, the figures that training/README.md states.
 
     python -m training.speed --preset elf-lw --threads 1
 """
@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the trainer
 
 import torch
 

@@ -7,6 +7,7 @@ A state is a folder: `state.json` and, for each of weights, ema, adam_m and adam
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,48 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 PARTS = ("weights", "ema", "adam_m", "adam_v")
 SHARD_BYTES = 4_000_000
 
 
 class StateError(Exception):
     """A checkpoint that does not fit; the message names the file and what to do."""
+
+
+def hold(folder: Path):
+    """A lock on the run folder, so that two trainers never write one state; kept until it is closed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = open(folder / "lock", "w")
+    if fcntl:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise StateError(f"another training holds '{folder}'; stop it first, or pass another --run") from error
+    return lock
+
+
+def flush(path: Path) -> None:
+    """To the disk with a file's bytes, or a folder's names: a rename may otherwise outlive a power cut that its bytes do not."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def replace_file(new: Path, file: Path) -> None:
+    """`new` takes the place of `file`, whole whenever the machine stops."""
+    flush(new)
+    os.replace(new, file)
+    flush(file.parent)
 
 
 def shards(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
@@ -45,12 +82,16 @@ def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], info: dict[str
         groups = shards(parts[part])
         for i, group in enumerate(groups, 1):
             save_file(group, str(new / f"{part}-{i}-of-{len(groups)}.safetensors"))
-    (new / "state.json").write_text(json.dumps(info, indent=2) + "\n")
+    (new / "state.json").write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+    for file in new.iterdir():
+        flush(file)
+    flush(new)
     recover(folder)
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
+    flush(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -61,13 +102,18 @@ def recover(folder: Path) -> None:
         old.rename(folder)
 
 
+def load_info(folder: Path) -> dict[str, Any]:
+    """`state.json` alone."""
+    try:
+        return json.loads((folder / "state.json").read_text())
+    except (OSError, ValueError) as error:
+        raise StateError(f"'{folder}' holds no readable state.json ({error}); pass a folder that training wrote") from error
+
+
 def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """What `save_state` wrote. Raises StateError where a file is missing or damaged."""
     recover(folder)
-    try:
-        info = json.loads((folder / "state.json").read_text())
-    except (OSError, ValueError) as error:
-        raise StateError(f"'{folder}' holds no readable state.json ({error}); pass a folder that training wrote") from error
+    info = load_info(folder)
     parts = {}
     for part in PARTS:
         files = sorted(folder.glob(f"{part}-*-of-*.safetensors"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from training.data import Sample, list_images, load_clean, load_pairs, random_crop, read_image
+from training.data import DataError, Sample, list_images, load_clean, load_pairs, random_crop, read_image
 from training.synthesis import lowlight, rain, underwater
 
 TRAIN_SEED, VALID_SEED = 11, 20221010
@@ -81,18 +81,21 @@ TASKS = {
 
 
 def validation_set(task: Task, name: str, data: Path, side: int | None = None, count: int | None = None):
-    """Yields (file name, degraded, clean): float32 [h, w, 3] in [0, 1], the same for everyone at every time.
+    """Yields (name, degraded, clean): float32 [h, w, 3] in [0, 1], the same for everyone at every time.
 
     The whole picture is degraded, then its middle `side`² cut out, so that a crop of the set is a part of the set.
+    Raises DataError where a picture is smaller than that.
     """
     degrade = task.degrader()
     files = list_images(data / "val-clean")[:count]
     for i, file in enumerate(files):
         image = read_image(file)
         h, w = (n - n % 16 for n in image.shape[:2])
+        if min(h, w) < (side or 16):
+            raise DataError(f"'{file}' has only {w}×{h} whole pixels; pass a smaller --side, or delete it")
         clean = image[:h, :w].astype(np.float32) / 255
         degraded = degrade(clean, np.random.default_rng([VALID_SEED, (*SETS, "clean").index(name), i]), name)
         if side:
             y, x = (h - side) // 2, (w - side) // 2
             degraded, clean = (a[y : y + side, x : x + side] for a in (degraded, clean))
-        yield file.name, degraded, clean
+        yield file.stem, degraded, clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -51,23 +52,27 @@ def depth_map(rng: Generator, h: int, w: int) -> np.ndarray:
     return (1 - mix) * plane + mix * smooth_noise(rng, h, w)
 
 
-def sheet_main(name: str, degrade: Callable[[np.ndarray, Generator, str], np.ndarray], kinds: Sequence[str]) -> None:
-    """The contact-sheet command: each row one photo, clean first, then draws of every kind."""
-    from training.data import list_images, read_image
+def sheet_main(name: str, degrade: Callable[[np.ndarray, Generator, str], np.ndarray], kinds: Sequence[str]) -> int:
+    """The contact-sheet command, and its exit code: each row one photo, clean first, then draws of every kind."""
+    from training.data import DataError, list_images, read_image
 
     p = argparse.ArgumentParser(prog=f"python -m training.synthesis.{name}")
     p.add_argument("--sheet", type=Path, required=True, help="the PNG or JPEG to write")
-    p.add_argument("--data", type=Path, default=Path("../shared/data"))
+    p.add_argument("--data", type=Path, default=Path("data"))
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--rows", type=int, default=6)
     p.add_argument("--draws", type=int, default=2, help="draws of each kind a row")
     p.add_argument("--side", type=int, default=224)
     args = p.parse_args()
-    files = list_images(args.data / "train-clean")
     rng = np.random.default_rng(args.seed)
     rows = []
-    for i in rng.choice(len(files), args.rows, replace=False):
-        image = read_image(files[i])
+    try:
+        files = list_images(args.data / "train-clean")
+        images = [read_image(files[i]) for i in rng.choice(len(files), min(args.rows, len(files)), replace=False)]
+    except DataError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    for image in images:
         scale = args.side * 1.4 / min(image.shape[:2])
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         y, x = (int(rng.integers(n - args.side + 1)) for n in image.shape[:2])
@@ -76,4 +81,6 @@ def sheet_main(name: str, degrade: Callable[[np.ndarray, Generator, str], np.nda
         rows.append(np.concatenate([np.pad(c, ((2, 2), (2, 2), (0, 0)), constant_values=1) for c in cells], 1))
     sheet = np.round(np.concatenate(rows) * 255).astype(np.uint8)[..., ::-1]
     if not cv2.imwrite(str(args.sheet), sheet):
-        raise SystemExit(f"cannot write {args.sheet}")
+        print(f"{name}: cannot write {args.sheet}", file=sys.stderr)
+        return 2
+    return 0

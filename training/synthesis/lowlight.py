@@ -8,6 +8,8 @@ white-balance gains, scales exposure, adds shot and read noise as a sensor does,
 
 from __future__ import annotations
 
+import sys
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -71,4 +73,4 @@ def draw_kind(rng: Generator) -> str:
 
 
 if __name__ == "__main__":
-    sheet_main("lowlight", degrade, ("light", "heavy", "mixed"))
+    sys.exit(sheet_main("lowlight", degrade, ("light", "heavy", "mixed")))

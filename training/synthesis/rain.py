@@ -10,6 +10,8 @@ A pre-rendered bank of layers keeps all that off the training loop's critical pa
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,8 +117,9 @@ def create_bank(seed: int, layers: int = 900, side: int = 384, cache: Path | Non
         out[i] = np.round(render_layer(np.random.default_rng([seed, 2, i]), side, float(angle)) * 255)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path.with_suffix(".tmp.npy"), out)
-        path.with_suffix(".tmp.npy").rename(path)
+        whole = path.with_suffix(f".{os.getpid()}.npy")  # several trainings may begin at once
+        np.save(whole, out)
+        whole.replace(path)
     return Bank(out, angles)
 
 
@@ -201,10 +204,10 @@ def draw_kind(rng: Generator) -> str:
     return str(rng.choice(KINDS, p=(0.42, 0.36, 0.12, 0.10)))
 
 
-def main() -> None:
+def main() -> int:
     bank = create_bank(7, layers=160)
-    sheet_main("rain", lambda clean, rng, kind: degrade(clean, rng, bank, kind), ("heavy", "light", "mixed"))
+    return sheet_main("rain", lambda clean, rng, kind: degrade(clean, rng, bank, kind), ("heavy", "light", "mixed"))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

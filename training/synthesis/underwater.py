@@ -8,6 +8,8 @@ transmission per metre of R, G and B. Depth maps are planes plus fractal noise, 
 
 from __future__ import annotations
 
+import sys
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -70,4 +72,4 @@ def draw_kind(rng: Generator) -> str:
 
 
 if __name__ == "__main__":
-    sheet_main("underwater", degrade, ("light", "heavy", "mixed"))
+    sys.exit(sheet_main("underwater", degrade, ("light", "heavy", "mixed")))

@@ -1,6 +1,11 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
+import torch
+
+from training import train
 
 cv2.setNumThreads(1)
 
@@ -18,3 +23,11 @@ def data(tmp_path):
             image = cv2.resize(rng.integers(0, 256, (12, 16, 3)).astype(np.uint8), (336, 272), interpolation=cv2.INTER_CUBIC)
             cv2.imwrite(str(root / folder / f"{i}.png"), image)
     return root
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """The trainer in the test's own process, on small steps."""
+    monkeypatch.setattr(os, "nice", lambda n: 0)  # a test must not slow its own process for ever
+    monkeypatch.setattr(train.Run, "plan", lambda self, step: (1, 64, 2 if self.branch else 1))
+    torch.set_num_threads(1)

@@ -98,3 +98,14 @@ def test_band_seams_do_not_show(threads, monkeypatch):
 def test_odd_sides_are_refused():
     with pytest.raises(ValueError, match="multiples of 16, got 40×32"):
         create_elf("elf-lw", 16)(torch.zeros(1, 3, 32, 40))
+
+
+def test_a_compiler_that_fails_leaves_pytorchs_kernels(tmp_path, monkeypatch, capsys):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.delenv("ELFIN_KERNELS", raising=False)
+    monkeypatch.setattr(ops, "BUILD", tmp_path / "build")
+    assert ops.kernels.__wrapped__() is None  # past the cache, which holds the ones that do compile
+    assert "training: the kernels do not compile (" in capsys.readouterr().err

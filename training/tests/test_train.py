@@ -1,4 +1,4 @@
-"""The trainer through its command: exact resumption, decay branch, signals, pauses, bad input."""
+"""The trainer through its command: exact resumption, signals, kills, pauses, what is not a number, bad input."""
 
 import json
 import os
@@ -8,35 +8,21 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from training import train
+from training import state, train
 from training.data import DataError, list_images, make_batch, prefetch, read_image
 from training.losses import restoration_loss
 from training.model import create_elf
 from training.state import StateError, load_state, save_state
 from training.tasks import TASKS
+from training.tests.runs import options, same
 
-
-def options(data: Path, run: Path, *more: str, task: str = "lowlight") -> list[str]:
-    return ["--task", task, "--preset", "elf-lw", "--channels", "16", "--data", str(data), "--run", str(run),
-            "--pause-file", str(run / "pause"), "--validate-count", "1", *more]
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setattr(os, "nice", lambda n: 0)  # a test must not slow its own process for ever
-    monkeypatch.setattr(train.Run, "plan", lambda self, step: (1, 64, 2 if self.branch else 1))
-    torch.set_num_threads(1)
-
-
-def same(a: Path, b: Path) -> bool:
-    (pa, ia), (pb, ib) = load_state(a), load_state(b)
-    assert ia["step"] == ib["step"]
-    return all(torch.equal(pa[part][k], pb[part][k]) for part in pa for k in pa[part])
+pytestmark = pytest.mark.usefixtures("short")
 
 
 def test_resumes_exactly(data, tmp_path):
@@ -53,17 +39,6 @@ def test_resumes_from_a_saved_copy(data, tmp_path):
         run = tmp_path / ("b" if source else "a")
         assert train.main(options(data, run, "--steps", "1", "--phase", "constant", *source)) == 0
     assert same(tmp_path / "a" / "state", tmp_path / "b" / "state")
-
-
-def test_a_sitting_releases_its_branch_and_keeps_the_undecayed_state(data, tmp_path):
-    assert train.main(options(data, tmp_path / "r", "--steps", "4")) == 0
-    _, info = load_state(tmp_path / "r" / "state")
-    assert info["step"] == 3 and not (tmp_path / "r" / "branch").exists()
-    released = load_file(str(tmp_path / "r" / "release.safetensors"))
-    assert released.keys() == create_elf("elf-lw", 16).state_dict().keys()
-    log = [json.loads(line) for line in (tmp_path / "r" / "log.jsonl").read_text().splitlines()]
-    assert [e["event"] for e in log if "event" in e] == ["start", "released", "done"]
-    assert set(log[-2]["validation"]) == {"light", "heavy", "mixed"}
 
 
 def test_sigterm_checkpoints_and_the_pause_file_waits(data, tmp_path):
@@ -98,8 +73,63 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_state(data, tmp_pa
     assert before == {f.name: f.read_bytes() for f in (run / "state").iterdir()}
 
 
+def test_a_gradient_that_is_not_a_number_stops_before_it_is_applied(data, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "g"
+    assert train.main(options(data, run, "--steps", "1", "--phase", "constant")) == 0
+    before = {f.name: f.read_bytes() for f in (run / "state").iterdir()}
+    # finite itself, while the root's slope at 0 is not
+    monkeypatch.setattr(train, "restoration_loss", lambda output, *rest: restoration_loss(output, *rest) + (output * 0).sqrt().sum() * 0)
+    assert train.main(options(data, run, "--steps", "1", "--phase", "constant")) == 3
+    assert "the gradient's norm is nan" in capsys.readouterr().err
+    assert before == {f.name: f.read_bytes() for f in (run / "state").iterdir()}
+
+
+def test_weights_that_are_not_numbers_are_neither_kept_nor_released(data, tmp_path, monkeypatch, capsys):
+    run, step = tmp_path / "w", train.Run.one_step
+
+    def spoilt(self, batches):
+        loss = step(self, batches)
+        (self.ema if self.branch else self.params)[3].data.fill_(float("inf"))
+        return loss
+
+    assert train.main(options(data, run, "--steps", "1", "--phase", "constant")) == 0
+    monkeypatch.setattr(train.Run, "one_step", spoilt)
+    for phase, kind in (("constant", "weight"), ("release", "moving average")):
+        assert train.main(options(data, run, "--steps", "1", "--phase", phase)) == 3
+        assert f"train: {kind} '" in capsys.readouterr().err
+    assert load_state(run / "state")[1]["step"] == 1
+    assert not (run / "release.safetensors").exists() and not (run / "branch").exists()
+
+
+def test_resumed_optimiser_state_lies_where_its_parameter_does(data, tmp_path):
+    """The fused step on CUDA refuses a count of steps that lies elsewhere."""
+    assert train.main(options(data, tmp_path / "o", "--steps", "1", "--phase", "constant")) == 0
+    run = train.Run(train.parse(options(data, tmp_path / "o", "--steps", "1"), ""))
+    states = [(p, s) for p, s in run.adam.state.items()]
+    assert states and all(v.device == p.device for p, s in states for v in s.values())
+    run.lock.close()
+
+
+def test_a_kill_loses_nothing_that_was_logged_after_a_checkpoint(data, tmp_path):
+    """Killed without warning; with no minutes between checkpoints, what the log tells of is on the disk."""
+    run = tmp_path / "k"
+    process = subprocess.Popen([sys.executable, "-m", "training.train", *options(data, run, "--hours", "1", "--threads", "1"),
+                                "--checkpoint-minutes", "0", "--validate-minutes", "0"],
+                               cwd=Path(train.__file__).parents[1], stdout=subprocess.PIPE, text=True)
+    try:
+        logged = [entry["step"] for entry, _ in zip((e for e in map(json.loads, process.stdout) if "validation" in e), range(2), strict=False)]
+    finally:
+        process.kill()
+        process.wait(60)
+    assert logged == [1, 2]
+    kept = load_state(run / "state")[1]["step"]
+    assert kept >= logged[-1]
+    assert train.main(options(data, run, "--steps", "1", "--phase", "constant")) == 0
+    assert load_state(run / "state")[1]["step"] == kept + 1
+
+
 def test_two_trainers_never_share_a_folder(data, tmp_path, capsys):
-    with train.hold(tmp_path / "l"):
+    with state.hold(tmp_path / "l"):
         assert train.main(options(data, tmp_path / "l", "--steps", "1")) == 2
     assert "another training holds" in capsys.readouterr().err
 
@@ -107,11 +137,15 @@ def test_two_trainers_never_share_a_folder(data, tmp_path, capsys):
 @pytest.mark.parametrize(("spoil", "message"), [
     (lambda d: d.rename(d.with_name("gone")), "does not exist; pass --data"),
     (lambda d: (d / "train-clean/a/1.png").write_bytes(b"\x89PNG no"), "1.png' as a picture (7 bytes)"),
+    (lambda d: (d / "val-clean").rename(d / "gone"), "val-clean' does not exist; pass --data"),
+    (lambda d: (d / "val-clean/b/0.png").write_bytes(b"\x89PNG no"), "0.png' as a picture (7 bytes)"),
+    (lambda d: cv2.imwrite(str(d / "val-clean/b/0.png"), np.zeros((100, 300, 3))), "has 300×100 pixels; validation needs 192×192"),
 ])
-def test_bad_data_is_named(data, tmp_path, capsys, spoil, message):
+def test_bad_data_is_named_before_the_first_step(data, tmp_path, capsys, spoil, message):
     spoil(data)
     assert train.main(options(data, tmp_path / "d", "--steps", "1")) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "d" / "state").exists() and not list(tmp_path.rglob("*.part"))
 
 
 def test_weights_of_another_preset_are_refused_by_name(data, tmp_path, capsys):
@@ -149,8 +183,10 @@ def test_a_batch_is_a_function_of_seed_and_step(task, data, tmp_path, monkeypatc
     a, b = (make_batch(sample, 1, 7, 3, 64) for _ in range(2))
     assert torch.equal(a.degraded, b.degraded) and torch.equal(a.clean, b.clean)
     assert a.degraded.shape == (3, 3, 64, 64) and 0 <= float(a.degraded.min()) and float(a.degraded.max()) <= 1
-    feed = prefetch(sample, 1, 7, lambda step: (3, 64))
-    assert torch.equal(next(feed).degraded, a.degraded)
+    feed = prefetch(sample, 1, 7, lambda step: (3, 64, step - 6))
+    (only,), (one, other) = next(feed), next(feed)
+    assert torch.equal(only.degraded, a.degraded)
+    assert torch.equal(one.degraded, make_batch(sample, 1, 8, 3, 64).degraded) and not torch.equal(one.degraded, other.degraded)
     feed.close()
 
 
@@ -159,7 +195,7 @@ def test_an_error_in_the_feeding_thread_reaches_the_caller():
         raise DataError("no such photo")
 
     with pytest.raises(DataError, match="no such photo"):
-        next(prefetch(broken, 1, 0, lambda step: (1, 64)))
+        next(prefetch(broken, 1, 0, lambda step: (1, 64, 1)))
 
 
 def test_listing_is_sorted_and_says_what_is_wrong(tmp_path):
