@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { findChromium } from './test/helpers/find-chromium.ts';
 
@@ -8,6 +9,9 @@ const conditions = [condition, 'node', 'import', 'default'];
 // workerd's local runtime stays on loopback.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = 'false';
 process.env.WRANGLER_SEND_METRICS = 'false';
+
+// Some hundred processes load the same modules: what the first of them compiled need not be compiled anew.
+process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/elfin/compiled');
 
 // Where no Chromium runs, one skipped test says so for all of them.
 const needChromium = (await findChromium()) ? [] : ['test/runtime/browser/!(chromium).test.ts'];

@@ -1,7 +1,7 @@
 import { type EmitOptions, PRESETS } from '@elfin/core';
 import { createStatisticsTotal } from '@elfin/core/tiling';
 import { describe, expect, test } from 'vitest';
-import { cut, distance, magnitude, openElf, type Plain, quadrantsOf, readGolden } from '../helpers/elf.ts';
+import { cut, distance, magnitude, openElf, type Plain, quadrantsOf, type Runner, readGolden } from '../helpers/elf.ts';
 
 const flat = (shape: readonly number[], value: number): Plain => ({
   shape,
@@ -33,12 +33,16 @@ function picture(height: number, width: number): Plain {
 describe.each(PRESETS)('%s', (preset) => {
   const golden = readGolden(preset);
   const options: EmitOptions = { model: golden.model, weights: golden.weights };
+  // Opened once: it takes longer than to run them.
+  const opened: Partial<Record<'reference' | 'native', Promise<Runner>>> = {};
+  const openGiven = (target: 'reference' | 'native') =>
+    (opened[target] ??= openElf({ ...options, target, statistics: 'given', quadrants: 'given' }));
 
   test.each(['reference', 'native'] as const)(
     'given the whole picture’s statistics and quadrants equals own (%s)',
     async (target) => {
       const own = await openElf({ ...options, target });
-      const given = await openElf({ ...options, target, statistics: 'given', quadrants: 'given' });
+      const given = await openGiven(target);
       const whole = await own.run({ image: golden.input });
       const [, , height, width] = golden.input.shape as [number, number, number, number];
       const [h, w] = [height / 2, width / 2];
@@ -65,7 +69,7 @@ describe.each(PRESETS)('%s', (preset) => {
   );
 
   test('sums over cores that partition the grid add up', async () => {
-    const given = await openElf({ ...options, statistics: 'given', quadrants: 'given' });
+    const given = await openGiven('native');
     const [, , height, width] = golden.input.shape as [number, number, number, number];
     const [h, w] = [height / 2, width / 2];
     const length = given.emitted.statistics.reduce((sum, slot) => sum + slot.length, 0);

@@ -7,8 +7,8 @@ import { apart, noise } from '../../helpers/pictures.ts';
 import { buildElfin, type Site, serveSite } from '../../helpers/site.ts';
 
 // On SwiftShader, a GPU in software: what takes wasm milliseconds takes it tens of seconds, so there is one small tile.
-const SIDE = 32;
-const IMAGE = noise(SIDE, SIDE);
+const [WIDTH, HEIGHT] = [32, 16];
+const IMAGE = noise(WIDTH, HEIGHT);
 const SETUP = `
   import * as elfin from '/elfin/web.js';
   window.elfin = elfin;
@@ -45,12 +45,12 @@ async function expected() {
 test('one tile on WebGPU equals Node within 2/255, and the report tells what ran', async () => {
   const page = await visit();
   const { data, report } = await page.evaluate(
-    async ([side, given]) => {
+    async ([width, height, given]) => {
       const open = window.open as unknown as (device: string) => import('@elfin/core/web').WebRestorer;
-      const { image, report } = await open('webgpu').restore(window.pixels(side, side, given), { task: 'derain' });
+      const { image, report } = await open('webgpu').restore(window.pixels(width, height, given), { task: 'derain' });
       return { data: [...image.data], report };
     },
-    [SIDE, [...IMAGE.data]] as const,
+    [WIDTH, HEIGHT, [...IMAGE.data]] as const,
   );
   expect(apart(data, (await expected()).data)).toBeLessThanOrEqual(2);
   expect(report).toMatchObject({ tiles: 1, backend: { provider: 'webgpu', declined: [] } });
@@ -78,7 +78,7 @@ test('a GPU that is lost again and again costs time, not the picture: wasm goes 
     });
   });
   const [auto, insisting] = await page.evaluate(
-    async ([side, given]) => {
+    async ([width, height, given]) => {
       const { elfin, losing, pixels } = window as unknown as {
         elfin: typeof import('@elfin/core/web');
         losing: () => Worker;
@@ -86,7 +86,7 @@ test('a GPU that is lost again and again costs time, not the picture: wasm goes 
         pixels: typeof window.pixels;
       };
       const options = { models: elfin.fetchModels('/elfin/models'), assets: '/elfin', worker: losing };
-      const image = pixels(side, side, given);
+      const image = pixels(width, height, given);
       const restorer = elfin.createRestorer(options);
       const fractions: number[] = [];
       const onProgress = ({ fraction }: { fraction: number }) => fractions.push(fraction);
@@ -96,7 +96,7 @@ test('a GPU that is lost again and again costs time, not the picture: wasm goes 
       const failed = await only.restore(image, { task: 'derain' }).catch(({ code, message }) => ({ code, message }));
       return [{ data: [...restored.data], report, started, fractions }, failed] as const;
     },
-    [SIDE, [...IMAGE.data]] as const,
+    [WIDTH, HEIGHT, [...IMAGE.data]] as const,
   );
   expect(apart(auto.data, (await expected()).data)).toBeLessThanOrEqual(1);
   expect(auto.started).toBe(3);

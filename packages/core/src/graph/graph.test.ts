@@ -71,6 +71,7 @@ describe('a graph', () => {
     const graph = builder.finish();
     expect(graph.parameters.map(({ key }) => key)).toEqual(['body.0.weight', 'body.0.ignored']);
     expect(graph.nodes.map(({ name }) => name)).toEqual(['body.0/Mul', 'y/Identity']);
+    expect(graph.between.map(({ name }) => name)).toEqual(['body.0/Mul']);
     expect(graph.initialisers.map(({ name }) => name)).toEqual(['body.0.weight']);
   });
 

@@ -73,6 +73,8 @@ export interface Graph {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
   readonly nodes: readonly Node[];
+  /** What the nodes yield and no output publishes. */
+  readonly between: readonly Value[];
   readonly initialisers: readonly Initialiser[];
   readonly parameters: readonly ParameterUse[];
   readonly costs: readonly Cost[];
@@ -124,6 +126,7 @@ export function createGraph(name: string, opset: number, source: ParameterSource
   const inputs: Value[] = [];
   const outputs: Value[] = [];
   const nodes: Node[] = [];
+  const between: Value[] = [];
   const initialisers: Initialiser[] = [];
   const parameters: ParameterUse[] = [];
   const costs: Cost[] = [];
@@ -174,6 +177,7 @@ export function createGraph(name: string, opset: number, source: ParameterSource
     node(op, operands, results, attributes = {}, wide = false) {
       const name = unique(path === '' ? op : `${path}/${op}`);
       const values = results.map((result, i) => ({ ...result, name: i === 0 ? name : unique(`${name}:${i}`) }));
+      between.push(...values);
       nodes.push({
         name,
         op,
@@ -208,17 +212,31 @@ export function createGraph(name: string, opset: number, source: ParameterSource
       });
       outputs.push({ name, type: value.type, shape });
     },
-    finish: () => ({ name, opset, inputs, outputs, ...reachable(nodes, initialisers, outputs), parameters, costs }),
+    finish: () => ({
+      name,
+      opset,
+      inputs,
+      outputs,
+      ...reachable(nodes, between, initialisers, outputs),
+      parameters,
+      costs,
+    }),
   };
 }
 
-/** Without the nodes and initialisers that no output needs. */
-function reachable(nodes: readonly Node[], initialisers: readonly Initialiser[], outputs: readonly Value[]) {
+/** Without the nodes, values and initialisers that no output needs. */
+function reachable(
+  nodes: readonly Node[],
+  between: readonly Value[],
+  initialisers: readonly Initialiser[],
+  outputs: readonly Value[],
+) {
   const needed = new Set(outputs.map((value) => value.name));
   const kept = nodes.toReversed().filter((node) => {
     const used = node.outputs.some((name) => needed.has(name));
     if (used) for (const name of node.inputs) needed.add(name);
     return used;
   });
-  return { nodes: kept.reverse(), initialisers: initialisers.filter(({ name }) => needed.has(name)) };
+  const isNeeded = ({ name }: { readonly name: string }) => needed.has(name);
+  return { nodes: kept.reverse(), between: between.filter(isNeeded), initialisers: initialisers.filter(isNeeded) };
 }

@@ -80,5 +80,6 @@ export function toHalf(graph: Graph): Graph {
     if (border.has(node.outputs[0]!)) nodes.push({ ...node, inputs: inputs.map((name) => as(name, 'float32')) });
     else convert({ ...node, inputs });
   }
-  return { ...graph, nodes, initialisers: kept };
+  const between = graph.between.map((value) => ({ ...value, type: types.get(value.name) ?? value.type }));
+  return { ...graph, nodes, between, initialisers: kept };
 }

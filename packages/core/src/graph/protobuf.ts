@@ -8,9 +8,13 @@ export type Parts = readonly Uint8Array[];
 
 const text = new TextEncoder();
 
-function varint(value: bigint): Uint8Array {
+// Nearly every number in a graph is one of these.
+const SMALL = Array.from({ length: 128 }, (_, value) => Uint8Array.of(value));
+
+function varint(value: number | bigint): Uint8Array {
+  if (value >= 0 && value < 128) return SMALL[Number(value)]!;
   const bytes: number[] = [];
-  let rest = BigInt.asUintN(64, value);
+  let rest = BigInt.asUintN(64, BigInt(value));
   do {
     const more = rest > 127n;
     bytes.push(Number(rest & 127n) | (more ? 128 : 0));
@@ -23,30 +27,21 @@ const VARINT = 0;
 const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
-const tag = (field: number, wire: number): Uint8Array => varint(BigInt((field << 3) | wire));
+const tag = (field: number, wire: number): Uint8Array => varint((field << 3) | wire);
 
 /** Sum of the parts' lengths. */
 export const lengthOf = (parts: Parts): number => parts.reduce((sum, { length }) => sum + length, 0);
 
 /** A message, or anything else that comes with its length. */
-export const nested = (field: number, parts: Parts): Parts => [
-  tag(field, LENGTH),
-  varint(BigInt(lengthOf(parts))),
-  ...parts,
-];
+export const nested = (field: number, parts: Parts): Parts => [tag(field, LENGTH), varint(lengthOf(parts)), ...parts];
 
 export const string = (field: number, value: string): Parts => nested(field, [text.encode(value)]);
 
-export const integer = (field: number, value: number | bigint): Parts => [tag(field, VARINT), varint(BigInt(value))];
+export const integer = (field: number, value: number | bigint): Parts => [tag(field, VARINT), varint(value)];
 
 /** Several integers as one field; nothing where there are none. */
 export const integers = (field: number, values: readonly number[]): Parts =>
-  values.length === 0
-    ? []
-    : nested(
-        field,
-        values.map((value) => varint(BigInt(value))),
-      );
+  values.length === 0 ? [] : nested(field, values.map(varint));
 
 export function float(field: number, value: number): Parts {
   const bytes = new Uint8Array(4);
