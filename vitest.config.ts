@@ -16,6 +16,17 @@ process.env.NODE_COMPILE_CACHE ??= resolve('node_modules/.cache/elfin/compiled')
 // Where no Chromium runs, one skipped test says so for all of them.
 const needChromium = (await findChromium()) ? [] : ['test/runtime/browser/!(chromium).test.ts'];
 
+/** Tests run in Node, in forks: what they set in the process dies with it. */
+const node = {
+  environment: 'node',
+  testTimeout: 120_000,
+  hookTimeout: 180_000,
+  pool: 'forks',
+  // By default one fork on two cores; much of the suite waits for servers and browsers.
+  maxWorkers: 2,
+  execArgv: [`--conditions=${condition}`],
+} as const;
+
 export default defineConfig({
   ssr: { resolve: { conditions } },
   resolve: { conditions },
@@ -25,16 +36,21 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          ...node,
+          name: 'units',
+          include: ['packages/*/src/**/*.test.ts'],
+          exclude: ['**/node_modules/**', '**/dist/**'],
+          // A hundred small files, none of which leaves anything behind: a fork of its own would take longer than most.
+          isolate: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...node,
           name: 'node',
-          include: ['packages/*/src/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
+          include: ['apps/**/*.test.ts', 'test/**/*.test.ts'],
           exclude: ['**/node_modules/**', '**/dist/**', 'test/services/**', ...needChromium],
-          environment: 'node',
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
-          pool: 'forks',
-          // By default one fork on two cores; much of the suite waits for servers and browsers.
-          maxWorkers: 2,
-          execArgv: [`--conditions=${condition}`],
         },
       },
       'test/runtime/workerd/vitest.config.ts',

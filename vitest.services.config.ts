@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import base from './vitest.config.ts';
 
-const { projects: [node] = [], ...shared } = base.test ?? {};
+const { projects: [, node] = [], ...shared } = base.test ?? {};
 const inherited = typeof node === 'object' && 'test' in node ? node.test : {};
 
 // Tests against real servers, built or fetched on first use: `npm run test:services`. One file at a time, since they
