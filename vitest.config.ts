@@ -18,14 +18,14 @@ const needChromium = (await findChromium()) ? [] : ['test/runtime/browser/!(chro
 
 /** Tests run in Node, in forks: what they set in the process dies with it. */
 const node = {
-  environment: 'node',
+  environment: 'node' as const,
   testTimeout: 120_000,
   hookTimeout: 180_000,
-  pool: 'forks',
+  pool: 'forks' as const,
   // By default one fork on two cores; much of the suite waits for servers and browsers.
   maxWorkers: 2,
   execArgv: [`--conditions=${condition}`],
-} as const;
+};
 
 export default defineConfig({
   ssr: { resolve: { conditions } },
