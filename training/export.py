@@ -20,7 +20,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from training.card import card, recipe, score_table
 from training.data import DataError, list_images
@@ -29,7 +28,7 @@ from training.metrics import to8
 from training.model import PRESETS, create_elf
 from training.provenance import KEYS, metadata_of, release_metadata
 from training.sources import sources_of, united
-from training.state import StateError, check_fit, load_state, load_weights
+from training.state import StateError, check_fit, load_state, load_weights, write_tensors
 from training.tasks import SETS, TASKS, Task, validation_set
 
 # The first derain checkpoint, from which the bundled `elf-lw` trainings began, had seen ImageNet too
@@ -162,7 +161,7 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     file = new / "weights.safetensors"
-    save_file({k: v.contiguous() for k, v in half.items()}, str(file))
+    write_tensors({k: v.contiguous() for k, v in half.items()}, file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     manifest = {
         "format": 1, "preset": preset, "task": task.name, "variant": args.variant, "crop": int(meta["crop"]), "sha256": digest,

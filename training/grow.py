@@ -18,12 +18,11 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from training.model import PRESETS, create_elf
 from training.provenance import origin_of
-from training.state import StateError, check_fit, load_weights
+from training.state import StateError, check_fit, load_weights, write_tensors
 
 BODY = re.compile(r"(.*orsnet\.orb\.modules_body\.)(\d+)\.(.*)")
 WIDER_OUT = re.compile(r"(attn\.qkv|ffn\.project_in|conv_du\.0)\.weight$")
@@ -109,7 +108,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     grown = {k: v.contiguous() for k, v in grow(small, args.seed).items()}
     origin = origin_of(args.weights, "was grown, wider and twice as deep, from")
-    save_file(grown, str(args.to), {"preset": "elf", "origin": json.dumps(origin, ensure_ascii=False)})
+    write_tensors(grown, args.to, {"preset": "elf", "origin": json.dumps(origin, ensure_ascii=False)})
     return 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 try:
@@ -40,6 +40,11 @@ def hold(folder: Path):
             lock.close()
             raise StateError(f"another training holds '{folder}'; stop it first, or pass another --run") from error
     return lock
+
+
+def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
+    """Contiguous tensors as safetensors, for whom the umask lets read it: `save_file` writes for its owner alone."""
+    file.write_bytes(save(tensors, metadata))
 
 
 def flush(path: Path) -> None:
@@ -81,7 +86,7 @@ def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], info: dict[str
     for part in PARTS:
         groups = shards(parts[part])
         for i, group in enumerate(groups, 1):
-            save_file(group, str(new / f"{part}-{i}-of-{len(groups)}.safetensors"))
+            write_tensors(group, new / f"{part}-{i}-of-{len(groups)}.safetensors")
     (new / "state.json").write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
     for file in new.iterdir():
         flush(file)

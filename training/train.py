@@ -24,7 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a spinning barrier starve
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from training import schedule
@@ -37,7 +36,7 @@ from training.options import parse
 from training.provenance import note_start, origin_of, release_metadata
 from training.schedule import RATE, Branch
 from training.sitting import sit
-from training.state import StateError, check_fit, hold, load_state, load_weights, recover, replace_file, save_state
+from training.state import StateError, check_fit, hold, load_state, load_weights, recover, replace_file, save_state, write_tensors
 from training.tasks import TASKS
 from training.validation import Validation
 
@@ -265,7 +264,7 @@ class Run:
         by_id = {id(p): e for p, e in zip(self.params, self.ema, strict=True)}  # shared PReLUs have several names
         names = self.model.named_parameters(remove_duplicate=False)
         new = self.folder / "release.new.safetensors"
-        save_file({n: by_id[id(p)].cpu().contiguous().clone() for n, p in names}, str(new), release_metadata(self.info))
+        write_tensors({n: by_id[id(p)].cpu().contiguous().clone() for n, p in names}, new, release_metadata(self.info))
         replace_file(new, self.folder / "release.safetensors")
         self.log(event="released", validation=scores)
 

@@ -44,6 +44,7 @@ def test_the_card_scores_what_evaluate_prints(weights, data, tmp_path, capsys):
             assert ("input" not in kept) if name == "clean" else kept["input"] == round(r["input"][metric], 4)
         assert rows[name][1] == f"{r['mean']['psnr']:.2f} / {r['mean']['ssim']:.4f}"
         assert rows[name][3] == f"{min(i['scores']['psnr'] for i in r['images']):.2f}"
+    assert (tmp_path / "model/weights.safetensors").stat().st_mode == (tmp_path / "model/README.md").stat().st_mode
     assert (tmp_path / "model/failure-2.jpg").exists() and not (tmp_path / "model.new").exists()
     for group in card.split("\n\n"):  # tables are aligned
         if group.startswith("| "):
