@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -173,12 +173,17 @@ test('fifty images while one of two workers is killed: none is lost, none is wro
   const out = join(folder, 'many');
   const words = ['restore', ...inputs, '-o', out, '--tiling', 'whole', '--json'];
   const running = elfin([...words, '--device', `${doomed.url},${workerAt}`, '--jobs', '4']);
-  setTimeout(() => doomed.service.child.kill('SIGKILL'), 6_000);
+  const seen = async () => (await readdir(out).catch(() => [])).length;
+  // Amid the work: ten images are there, and most are not.
+  await expect.poll(seen, { timeout: 300_000, interval: 20 }).toBeGreaterThanOrEqual(10);
+  expect(await seen()).toBeLessThan(40);
+  doomed.service.child.kill('SIGKILL');
   const { code, stdout } = await running;
   expect({ code, ...JSON.parse(stdout.toString()), images: undefined }).toEqual({
     code: 0,
     restored: 50,
     failed: 0,
+    leftOut: 0,
     images: undefined,
   });
   const here = join(folder, 'many-here');
