@@ -26,15 +26,7 @@ export function testFailures(scene: Scene): void {
 
   test('the next place is tried when one fails, and a full queue is 429', async () => {
     const inverter = createInverter();
-    const broken = {
-      name: 'gpu',
-      maxPixels: 1e9,
-      animations: false,
-      available: () => true,
-      make: async () => {
-        throw new ElfinError('NETWORK_FAILED', 'gone');
-      },
-    };
+    const broken = failing(new ElfinError('NETWORK_FAILED', 'gone'));
     const { get } = await setUp({ places: [broken, createLocalPlace({ codec, restorer: inverter.restorer })] });
     expect((await get('restore=derain/rain.png')).headers.get('restore-status')).toBe('restored');
     const none = await setUp({ places: [broken] });
@@ -98,15 +90,7 @@ export function testFailures(scene: Scene): void {
 
   test('a failed job tells no more than an answer does', async () => {
     const endpoint = 'http://10.0.0.7:8000';
-    const broken = {
-      name: 'gpu',
-      maxPixels: 1e9,
-      animations: false,
-      available: () => true,
-      make: async () => {
-        throw new ElfinError('NETWORK_FAILED', `${endpoint} hung up.`, { data: { endpoint } });
-      },
-    };
+    const broken = failing(new ElfinError('NETWORK_FAILED', `${endpoint} hung up.`, { data: { endpoint } }));
     const { get, edge, consume } = await setUp({ places: [broken] });
     const job = (await get('restore=derain/rain.png', { prefer: 'respond-async' })).headers.get('location') as string;
     await consume();
@@ -158,3 +142,14 @@ export function testFailures(scene: Scene): void {
     });
   });
 }
+
+/** A place that takes everything and makes nothing. */
+const failing = (error: ElfinError) => ({
+  name: 'gpu',
+  maxPixels: 1e9,
+  animations: false,
+  available: () => true,
+  make: async () => {
+    throw error;
+  },
+});
