@@ -13,11 +13,6 @@ export function late(): ElfinError {
   return new ElfinError('DEADLINE_EXCEEDED', 'The time allowed for restoring the image is over; allow more.');
 }
 
-/** What `throwIfAborted` throws. */
-export function aborted(signal: AbortSignal): ElfinError {
-  return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
-}
-
 /** What may come before the end of a work, each with the error that its waiter then gets. */
 export interface Interruptions {
   readonly signals: readonly (readonly [AbortSignal | undefined, (signal: AbortSignal) => unknown])[];

@@ -119,7 +119,12 @@ export function isElfinError(value: unknown): value is ElfinError {
   return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true;
 }
 
-/** Throws `ABORTED` when `signal` has fired, its reason kept as the cause. */
+/** `ABORTED`, the signal's reason kept as the cause. */
+export function aborted(signal: AbortSignal | undefined): ElfinError {
+  return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal?.reason });
+}
+
+/** Throws what {@link aborted} gives when `signal` has fired. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
+  if (signal?.aborted) throw aborted(signal);
 }

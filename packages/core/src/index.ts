@@ -26,6 +26,7 @@ export { CONFIGS } from './model/presets.ts';
 export type { StatisticSlot } from './model/statistics.ts';
 export { createModelRef } from './model-ref.ts';
 export type * from './object-store.ts';
+export * from './protocol/retry-after.ts';
 export * from './protocol/status.ts';
 export type { EncodedInput } from './restore/input.ts';
 export * from './restore/options.ts';

@@ -1,4 +1,4 @@
-import { ElfinError, throwIfAborted } from '@elfin/core';
+import { ElfinError, parseRetryAfter, throwIfAborted } from '@elfin/core';
 import type { BackfillSink } from './backfill.ts';
 import type { UploadEvent } from './events/event.ts';
 import { pause } from './retry.ts';
@@ -57,8 +57,9 @@ async function post(options: CloudflareQueueOptions, body: string, signal: Abort
     if (answer.ok) return;
     const passing = answer.status === 429 || answer.status >= 500;
     if (!passing || attempt === TRIES) throw refusal(answer.status, text);
-    const asked = retryAfterMs(answer.headers.get('retry-after'));
-    await pause(Math.min(LONGEST_MS, asked ?? Math.random() * baseMs * 2 ** attempt), signal);
+    const asked = parseRetryAfter(answer.headers.get('retry-after'));
+    const wait = asked === undefined ? Math.random() * baseMs * 2 ** attempt : asked * 1000;
+    await pause(Math.min(LONGEST_MS, wait), signal);
   }
 }
 
@@ -81,13 +82,6 @@ function refusal(status: number, text: string): ElfinError {
     'NETWORK_FAILED',
     `${what}; ${status === 429 || status >= 500 ? 'resume later' : 'see to it, then resume'}.`,
   );
-}
-
-/** RFC 9110: seconds, or a date. */
-function retryAfterMs(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
 /** An event as R2 would have sent it. */

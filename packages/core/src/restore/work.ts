@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
-import { aborted, interruptible, throwIfLate } from '../deadline.ts';
-import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { interruptible, throwIfLate } from '../deadline.ts';
+import { aborted, ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { loadPart } from '../load-part.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
 import type { StatisticSlot } from '../model/statistics.ts';

@@ -1,6 +1,6 @@
 import type { LimitFunction } from 'p-limit';
-import { aborted, interruptible, throwIfLate } from '../deadline.ts';
-import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { interruptible, throwIfLate } from '../deadline.ts';
+import { aborted, ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
 import { elements } from '../tensor.ts';
 import type { Engine, Loaded } from './engine.ts';
 import type { Backend, Feeds, Outputs, RunOptions, Session } from './runtime.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { aborted, ElfinError } from '../errors.ts';
 import type { Download } from '../model/models.ts';
 import type { Calls, Questions, Settings, ToPage, ToWorker } from './messages.ts';
 import { fromWire, toWire } from './wire.ts';
@@ -109,7 +109,7 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
         const abort = () => {
           tell({ kind: 'abort', id });
           waiting.delete(id);
-          reject(new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal?.reason }));
+          reject(aborted(signal));
         };
         const off = () => signal?.removeEventListener('abort', abort);
         waiting.set(id, {

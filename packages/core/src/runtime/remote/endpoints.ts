@@ -10,7 +10,7 @@ import {
   wrap,
 } from 'cockatiel';
 import { interruptible, LONGEST_WAIT } from '../../deadline.ts';
-import { ElfinError, isElfinError } from '../../errors.ts';
+import { aborted, ElfinError, isElfinError } from '../../errors.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
 /** As many connections as workerd opens for one request; enough to fill a worker's batch while another runs. */
@@ -198,7 +198,7 @@ async function pause(error: ElfinError, attempts: number, { signal, deadline }: 
   await new Promise<void>((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
-      reject(new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal?.reason }));
+      reject(aborted(signal));
     };
     const timer = setTimeout(() => {
       signal?.removeEventListener('abort', stop);

@@ -1,5 +1,6 @@
-import { ElfinError, type ElfinErrorCode, ERRORS } from '../../errors.ts';
+import { aborted, ElfinError, type ElfinErrorCode, ERRORS } from '../../errors.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
+import { parseRetryAfter } from '../../protocol/retry-after.ts';
 
 /** What a status that is not 2xx means for the caller. The server's own one-line reason is passed on. */
 export async function failureOfResponse(response: Response, endpoint: string): Promise<ElfinError> {
@@ -41,8 +42,7 @@ export function failureOfTransport(
   { signal, deadline }: { readonly signal?: AbortSignal | undefined; readonly deadline?: number | undefined },
 ): ElfinError {
   const data = { endpoint };
-  if (signal?.aborted)
-    return new ElfinError('ABORTED', 'The work was aborted by its caller.', { cause: signal.reason });
+  if (signal?.aborted) return aborted(signal);
   if (deadline !== undefined && Date.now() + EARLY >= deadline)
     return new ElfinError('DEADLINE_EXCEEDED', `${endpoint} did not answer before the deadline.`, { cause, data });
   const hung = cause instanceof DOMException && cause.name === 'TimeoutError';
@@ -57,14 +57,6 @@ export function failureOfTransport(
 export function adviceOf(error: ElfinError): number | undefined {
   const seconds = error.data.retryAfter;
   return typeof seconds === 'number' ? seconds * 1000 : undefined;
-}
-
-/** Seconds to wait. RFC 9110: seconds or an HTTP date. Anything else is no advice. */
-export function parseRetryAfter(value: string | null, now: number = Date.now()): number | undefined {
-  if (value === null) return undefined;
-  if (/^\d{1,6}$/.test(value.trim())) return Number(value);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, (date - now) / 1000);
 }
 
 async function reasonOf(response: Response): Promise<string> {
