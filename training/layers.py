@@ -68,7 +68,7 @@ class CALayer(nn.Module):
         self.conv_du = nn.Sequential(conv1(c, c // REDUCTION), nn.ReLU(), conv1(c // REDUCTION, c))
 
     def scale(self, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3), dtype=torch.float32)  # b c
+        mean = x.sum((2, 3), dtype=torch.float32) / (x.shape[2] * x.shape[3])  # b c; of mean(), the way back divides every pixel
         squeeze, _, excite = self.conv_du
         with torch.autocast(x.device.type, enabled=False):
             s = F.linear(mean, squeeze.weight.float().flatten(1)).relu()

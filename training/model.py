@@ -333,7 +333,7 @@ class SSNet(nn.Module):
         f = self.S2FB_fuse(self.orsnet(f), self.ssnnet_decoder(*self.ssnnet_encoder(f)))
         if not self.former_first:
             f = self.former(f)
-        f = ops.shuffle_up(self.deep_conv(f))  # b c/2 H W
+        f = ops.convolve3_shuffled(f, self.deep_conv.weight)  # b c/2 H W
         return self.tail(f).float()  # b 3 H W
 
 

@@ -138,6 +138,17 @@ class _FeedForward(torch.autograd.Function):
         return tuple(kernels().feed_forward_back(grad.contiguous(), *ctx.saved_tensors))
 
 
+class _Enlarge(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, factor: int) -> Tensor:
+        ctx.factor = factor
+        return interpolate(x, factor)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return nchw(kernels().enlarge_back(nhwc(grad).contiguous(), ctx.factor)), None
+
+
 def nhwc(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1)
 
@@ -230,9 +241,15 @@ def inner_quads(x: Tensor) -> Tensor:
     return nchw(x.reshape(n, h // 2, w // 2, c))
 
 
+def interpolate(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
 def enlarge(x: Tensor, factor: int) -> Tensor:
     """Bilinear without corner alignment."""
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+    if by_kernel(x) and in_whole_vectors(x.shape[1]):
+        return _Enlarge.apply(x, factor)
+    return interpolate(x, factor)
 
 
 def quadrants(x: Tensor) -> Tensor:
@@ -242,8 +259,13 @@ def quadrants(x: Tensor) -> Tensor:
     return q.contiguous(memory_format=torch.channels_last)
 
 
-def shuffle_up(x: Tensor) -> Tensor:
-    """Pixel shuffle with row and column swapped: out[g, 2i+a, 2j+b] = in[4g + 2b + a, i, j]."""
-    n, c, h, w = x.shape
-    y = nhwc(x).reshape(n, h, w, c // 4, 2, 2)  # n i j g b a
-    return nchw(y.permute(0, 1, 5, 2, 4, 3).reshape(n, 2 * h, 2 * w, c // 4))
+def convolve3_shuffled(x: Tensor, weight: Tensor) -> Tensor:
+    """Dense 3×3, then pixel shuffle with row and column swapped: out[g, 2i+a, 2j+b] = y[4g + 2b + a, i, j].
+
+    The weights are put in the order a, b, g instead of the picture: what is moved then are whole pixels of g channels.
+    """
+    n, _, h, w = x.shape
+    g = weight.shape[0] // 4
+    order = weight.view(g, 2, 2, *weight.shape[1:]).permute(2, 1, 0, 3, 4, 5).reshape(weight.shape)
+    y = nhwc(convolve3(x, order)).reshape(n, h, w, 2, 2, g)  # n i j a b g
+    return nchw(y.permute(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, g))

@@ -8,6 +8,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("pointwise", &elfin::pointwise);
   m.def("pointwise_back", &elfin::pointwise_back);
   m.def("conv3_weight", &elfin::conv3_weight);
+  m.def("enlarge_back", &elfin::enlarge_back);
   m.def("attention", &elfin::attention);
   m.def("attention_back", &elfin::attention_back);
   m.def("feed_forward", &elfin::feed_forward);

@@ -23,6 +23,9 @@ Tensors pointwise_back(const Tensor& grad, const Tensor& x, const Tensor& weight
 // dweight [cout, cin, 3, 3] of a 3x3 convolution with zero padding; cin in whole vectors
 Tensor conv3_weight(const Tensor& grad, const Tensor& x);
 
+// the gradient of bilinear enlargement by `factor`, without corner alignment; c in whole vectors
+Tensor enlarge_back(const Tensor& grad, int64_t factor);
+
 // qkv [n, h, w, 3c], residual [n, h, w, c] → {residual + project · attention, what backward needs}; back: dqkv, dtemperature, dproject
 Tensors attention(const Tensor& qkv, const Tensor& residual, const Tensor& temperature, const Tensor& project);
 Tensors attention_back(const Tensor& grad, const Tensor& qkv, const Tensor& saved, const Tensor& temperature, const Tensor& project);

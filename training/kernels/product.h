@@ -28,21 +28,22 @@ template <int R, typename F> inline void with_rows(int64_t n, F&& f) {
   f.template operator()<R>();
 }
 
-template <int R, int V> inline void tile_product(float* out, int64_t out_stride, const float* a, int64_t a_stride, const float* b,
-                                                 const float* start, int64_t depth) {
+// Not inlined: among a caller's variables the addresses of its rows would not stay in registers.
+template <int R, int V> [[gnu::noinline]] void tile_product(float* out, int64_t out_stride, const float* a, int64_t a_stride, const float* b,
+                                                            const float* start, int64_t depth) {
   vec s[R][V];
-  for (int t = 0; t < R; ++t)
-    for (int v = 0; v < V; ++v) s[t][v] = start ? load(start + v * kLane) : vec{};
+  UNROLLED for (int t = 0; t < R; ++t)
+    UNROLLED for (int v = 0; v < V; ++v) s[t][v] = start ? load(start + v * kLane) : vec{};
   for (int64_t i = 0; i < depth; ++i) {
     vec bv[V];
-    for (int v = 0; v < V; ++v) bv[v] = load(b + i * V * kLane + v * kLane);
-    for (int t = 0; t < R; ++t) {
+    UNROLLED for (int v = 0; v < V; ++v) bv[v] = load(b + i * V * kLane + v * kLane);
+    UNROLLED for (int t = 0; t < R; ++t) {
       const float x = a[t * a_stride + i];
-      for (int v = 0; v < V; ++v) s[t][v] += x * bv[v];
+      UNROLLED for (int v = 0; v < V; ++v) s[t][v] += x * bv[v];
     }
   }
-  for (int t = 0; t < R; ++t)
-    for (int v = 0; v < V; ++v) store(out + t * out_stride + v * kLane, s[t][v]);
+  UNROLLED for (int t = 0; t < R; ++t)
+    UNROLLED for (int v = 0; v < V; ++v) store(out + t * out_stride + v * kLane, s[t][v]);
 }
 
 // out[p][j] = start[j] + sum_i a[p][i] b[i][j]
@@ -59,21 +60,21 @@ inline void product(float* out, int64_t out_stride, const float* a, int64_t a_st
   }
 }
 
-template <int R, int V> inline void tile_outer(float* acc, int64_t acc_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
+template <int R, int V> [[gnu::noinline]] void tile_outer(float* acc, int64_t acc_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
                                                int64_t rows) {
   vec s[R][V];
-  for (int t = 0; t < R; ++t)
-    for (int v = 0; v < V; ++v) s[t][v] = load(acc + t * acc_stride + v * kLane);
+  UNROLLED for (int t = 0; t < R; ++t)
+    UNROLLED for (int v = 0; v < V; ++v) s[t][v] = load(acc + t * acc_stride + v * kLane);
   for (int64_t p = 0; p < rows; ++p) {
     vec bv[V];
-    for (int v = 0; v < V; ++v) bv[v] = load(b + p * b_stride + v * kLane);
-    for (int t = 0; t < R; ++t) {
+    UNROLLED for (int v = 0; v < V; ++v) bv[v] = load(b + p * b_stride + v * kLane);
+    UNROLLED for (int t = 0; t < R; ++t) {
       const float x = a[p * a_stride + t];
-      for (int v = 0; v < V; ++v) s[t][v] += x * bv[v];
+      UNROLLED for (int v = 0; v < V; ++v) s[t][v] += x * bv[v];
     }
   }
-  for (int t = 0; t < R; ++t)
-    for (int v = 0; v < V; ++v) store(acc + t * acc_stride + v * kLane, s[t][v]);
+  UNROLLED for (int t = 0; t < R; ++t)
+    UNROLLED for (int v = 0; v < V; ++v) store(acc + t * acc_stride + v * kLane, s[t][v]);
 }
 
 // acc [a_cols][b_cols] += sum over rows of a[p][i] b[p][j]; b_cols is a multiple of kLane

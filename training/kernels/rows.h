@@ -62,17 +62,17 @@ inline std::vector<float> spread_weight(const Tensor& weight, const Layout& l) {
 template <bool flip, int R> inline void convolve_pixels(float* out, const float* const rows[3], const float* weight, const float* bias, int64_t c) {
   for (int64_t v = 0; v < c; v += kLane) {
     vec acc[R];
-    for (int r = 0; r < R; ++r) acc[r] = bias ? load(bias + v) : vec{};
-    for (int i = 0; i < 3; ++i) {
+    UNROLLED for (int r = 0; r < R; ++r) acc[r] = bias ? load(bias + v) : vec{};
+    UNROLLED for (int i = 0; i < 3; ++i) {
       vec k[3];
-      for (int j = 0; j < 3; ++j) k[j] = load(weight + (flip ? 8 - 3 * i - j : 3 * i + j) * c + v);
-      for (int p = 0; p < R + 2; ++p) {
-        const vec d = load(rows[i] + p * c + v);
-        for (int j = 0; j < 3; ++j)
+      UNROLLED for (int j = 0; j < 3; ++j) k[j] = keep(load(weight + (flip ? 8 - 3 * i - j : 3 * i + j) * c + v));
+      UNROLLED for (int p = 0; p < R + 2; ++p) {
+        const vec d = keep(load(rows[i] + p * c + v));
+        UNROLLED for (int j = 0; j < 3; ++j)
           if (p >= j && p - j < R) acc[p - j] += k[j] * d;
       }
     }
-    for (int r = 0; r < R; ++r) store(out + r * c + v, acc[r]);
+    UNROLLED for (int r = 0; r < R; ++r) store(out + r * c + v, acc[r]);
   }
 }
 // `flip` reads the taps backwards, which is the transposed convolution
@@ -84,18 +84,30 @@ template <bool flip> void convolve_row(float* out, const float* up, const float*
     with_rows<kTogether>(std::min(kTogether, w - x), [&]<int R>() { convolve_pixels<flip, R>(out + x * c, rows, weight, bias, c); });
   }
 }
+// R pixels' share of grad[9][c]
+template <int R> inline void accumulate_pixels(float* grad, const float* dy, const float* const rows[3], int64_t c) {
+  for (int64_t v = 0; v < c; v += kLane) {
+    vec d[R];
+    UNROLLED for (int r = 0; r < R; ++r) d[r] = keep(load(dy + r * c + v));
+    UNROLLED for (int i = 0; i < 3; ++i) {
+      float* to = grad + 3 * i * c + v;
+      vec acc[3];
+      UNROLLED for (int j = 0; j < 3; ++j) acc[j] = load(to + j * c);
+      UNROLLED for (int p = 0; p < R + 2; ++p) {
+        const vec in = keep(load(rows[i] + p * c + v));
+        UNROLLED for (int j = 0; j < 3; ++j)
+          if (p >= j && p - j < R) acc[j] += d[p - j] * in;
+      }
+      UNROLLED for (int j = 0; j < 3; ++j) store(to + j * c, acc[j]);
+    }
+  }
+}
 // grad[9][c] += sum over x of dy[x] * input[x + tap]
 inline void accumulate_weight(float* grad, const float* dy, const float* up, const float* mid, const float* low, int64_t w, int64_t c) {
-  const float* rows[3] = {up, mid, low};
-  for (int64_t v = 0; v < c; v += kLane) {
-    vec acc[9];
-    for (int i = 0; i < 9; ++i) acc[i] = load(grad + i * c + v);
-    for (int64_t x = 0; x < w; ++x) {
-      const vec d = load(dy + x * c + v);
-      for (int i = 0; i < 3; ++i)
-        for (int j = 0; j < 3; ++j) acc[3 * i + j] += d * load(rows[i] + (x + j) * c + v);
-    }
-    for (int i = 0; i < 9; ++i) store(grad + i * c + v, acc[i]);
+  constexpr int64_t kTogether = 8;
+  for (int64_t x = 0; x < w; x += kTogether) {
+    const float* rows[3] = {up + x * c, mid + x * c, low + x * c};
+    with_rows<kTogether>(std::min(kTogether, w - x), [&]<int R>() { accumulate_pixels<R>(grad, dy + x * c, rows, c); });
   }
 }
 
