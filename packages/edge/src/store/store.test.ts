@@ -149,6 +149,25 @@ test('the probe refuses a store that overwrites', async () => {
     put: (key: string, body: Uint8Array | ReadableStream<Uint8Array>) => store.put(key, body),
   };
   await expect(probeStore(careless)).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
+  const stubborn: ObjectStore = {
+    ...store,
+    put: async (key, body, options = {}) => (options.ifMatch ? 'conflict' : store.put(key, body, options)),
+  };
+  await expect(probeStore(stubborn)).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
+});
+
+test('a store that takes one write a second of a key is given that second', async () => {
+  const store = createMemoryStore();
+  const written = new Map<string, number>();
+  const slow: ObjectStore = {
+    ...store,
+    async put(key, body, options = {}) {
+      if (Date.now() - (written.get(key) ?? 0) < 1000) return options.ifAbsent ? 'exists' : 'conflict';
+      written.set(key, Date.now());
+      return store.put(key, body, options);
+    },
+  };
+  await expect(probeStore(slow)).resolves.toBeUndefined();
 });
 
 describe('memory and folder stores have a size', () => {

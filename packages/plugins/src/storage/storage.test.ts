@@ -31,3 +31,18 @@ it('refuses one that never lets a condition hold', async () => {
   const stubborn = { ...store, put: async () => 'exists' } as unknown as ObjectStore;
   await expect(assertConditionalWrites(stubborn, 'c/')).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
 });
+
+it('gives a store that takes one write a second of a key that second', async () => {
+  const store = createMemoryStorage();
+  const written = new Map<string, number>();
+  const slow: ObjectStore = {
+    ...store,
+    async put(key, bytes, options = {}) {
+      if (Date.now() - (written.get(key) ?? 0) < 1000) return options.ifAbsent ? 'exists' : 'conflict';
+      written.set(key, Date.now());
+      return store.put(key, bytes, options);
+    },
+  };
+  await assertConditionalWrites(slow, 'c/');
+  expect(store.keys()).toEqual(['c/keep.json']);
+});

@@ -29,8 +29,11 @@ export async function assertConditionalWrites(store: ObjectStore, prefix: string
     if ((await store.put(key, encoder.encode('{"probe":3}'), { ifMatch: '0'.repeat(32) })) !== 'conflict') {
       throw unsuitable('it overwrites an object although If-Match forbids it');
     }
-    if (typeof (await write('{"probe":4}', { ifMatch: first.etag })) === 'string') {
-      throw unsuitable('it refuses to overwrite an object whose ETag matches');
+    const replace = () => write('{"probe":4}', { ifMatch: first.etag });
+    if (typeof (await replace()) === 'string') {
+      // R2 takes one write a second of a key, and turns away what comes sooner as if its condition did not hold.
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      if (typeof (await replace()) === 'string') throw unsuitable('it refuses to overwrite an object whose ETag matches');
     }
     await store.put(`${prefix}keep.json`, encoder.encode(KEEP), { ifAbsent: true, type: 'application/json' });
   } finally {
