@@ -13,11 +13,14 @@ import time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the trainer
 
 import torch
+from torch import Tensor
 
+from training.data import Batch
 from training.losses import restoration_loss
 from training.memory import keep_memory
 from training.model import PRESETS, create_elf
 from training.muon import optimisers
+from training.parts import Parts
 
 RATE = 1e-5
 
@@ -37,20 +40,27 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     model = create_elf(args.preset)
-    muon, adam = optimisers(list(model.parameters()), RATE)
-    x = torch.rand(args.pictures, 3, args.side, args.side).contiguous(memory_format=torch.channels_last)
+    params = list(model.parameters())
+    muon, adam = optimisers(params, RATE)
+    parts = Parts(params, torch.get_num_threads())
+    pictures = torch.rand(args.pictures, 3, args.side, args.side)
+
+    def loss_of(batch: Batch) -> Tensor:
+        x, y = (t.contiguous(memory_format=torch.channels_last) for t in batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+            output, background = model(x)
+        return restoration_loss(output, background, y, 0.4, False)
+
     times = []
     for _ in range(args.steps + 2):
         begin = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
-            output, background = model(x)
-        restoration_loss(output, background, x, 0.4, False).backward()
+        parts.back([Batch(pictures, pictures)], loss_of)
         muon.step(RATE)
         adam.step()
         adam.zero_grad()
         times.append(time.perf_counter() - begin)
     times = sorted(times[2:])  # the first two also allocate
-    print(f"{args.preset}, {args.pictures} × {args.side}², {torch.get_num_threads()} threads: least {times[0]:.3f} s a step, "
+    print(f"{args.preset}, {args.pictures} × {args.side}², {parts.threads} threads: least {times[0]:.3f} s a step, "
           f"median {times[len(times) // 2]:.3f} s")
     return 0
 

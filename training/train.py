@@ -33,6 +33,7 @@ from training.memory import keep_memory
 from training.model import create_elf
 from training.muon import optimisers
 from training.options import parse
+from training.parts import Parts
 from training.provenance import note_start, origin_of, release_metadata
 from training.schedule import RATE, Branch
 from training.sitting import sit
@@ -70,6 +71,7 @@ class Run:
         self.validation = Validation(self.task, args.data, args.validate_count)
         self.ema = [p.detach().clone() for p in self.params]
         self.restore()
+        self.parts = Parts(self.params, torch.get_num_threads(), most=1 if self.device.type == "cuda" else 4)
         self.sampler = self.task.sampler(args.data, self.folder.parent / "cache")
 
     def precision(self):
@@ -158,16 +160,16 @@ class Run:
     def one_step(self, batches: list[Batch]) -> float:
         step = self.info["step"]
         coarse, squares = schedule.loss_terms(step, self.branch)
-        total = 0.0
-        for batch in batches:
+
+        def loss_of(batch: Batch) -> Tensor:
             x, y = (t.to(self.device, memory_format=torch.channels_last) for t in batch)
             with self.precision():
                 output, background = self.model(x)
-            loss = restoration_loss(output, background, y, coarse, squares) / len(batches)
-            total += loss.item()
-            if not np.isfinite(total):
-                raise Diverged(self.lost(f"loss is {total}"))
-            loss.backward()
+            return restoration_loss(output, background, y, coarse, squares)
+
+        total = self.parts.back(batches, loss_of)
+        if not np.isfinite(total):
+            raise Diverged(self.lost(f"loss is {total}"))
         norm = torch.nn.utils.clip_grad_norm_(self.params, CLIP, foreach=True).item()
         if not np.isfinite(norm):
             raise Diverged(self.lost(f"the gradient's norm is {norm} (the loss {total:.4g})"))
