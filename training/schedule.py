@@ -39,5 +39,5 @@ def rate(step: int, branch: Branch | None) -> float:
 
 
 def loss_terms(step: int, branch: Branch | None) -> tuple[float, bool]:
-    """(weight of the coarse background's loss, whether squares replace Charbonnier)."""
+    """(weight of the coarse background's loss, whether PSNR replaces Charbonnier)."""
     return 0.4 if step < COARSE_FULL_UNTIL else 0.1, branch is not None and branch.done(step) >= 0.4

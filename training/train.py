@@ -159,13 +159,13 @@ class Run:
 
     def one_step(self, batches: list[Batch]) -> float:
         step = self.info["step"]
-        coarse, squares = schedule.loss_terms(step, self.branch)
+        coarse, psnr = schedule.loss_terms(step, self.branch)
 
         def loss_of(batch: Batch) -> Tensor:
             x, y = (t.to(self.device, memory_format=torch.channels_last) for t in batch)
             with self.precision():
                 output, background = self.model(x)
-            return restoration_loss(output, background, y, coarse, squares)
+            return restoration_loss(output, background, y, coarse, psnr)
 
         total = self.parts.back(batches, loss_of)
         if not np.isfinite(total):
