@@ -149,7 +149,8 @@ export async function probeStore(store: ObjectStore): Promise<void> {
     if ((await store.put(key, encoder.encode('2'), { ifAbsent: true })) !== 'exists') {
       throw unsuitable('overwrites what should only be written once');
     }
-    const replace = async () => typeof (await store.put(key, encoder.encode('3'), { ifMatch: first.etag })) !== 'string';
+    const replace = async () =>
+      typeof (await store.put(key, encoder.encode('3'), { ifMatch: first.etag })) !== 'string';
     if (!(await replace())) {
       // R2 takes one write a second of a key, and turns away what comes sooner as if its condition did not hold.
       await new Promise((resolve) => setTimeout(resolve, 1100));

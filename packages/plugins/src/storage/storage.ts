@@ -33,7 +33,8 @@ export async function assertConditionalWrites(store: ObjectStore, prefix: string
     if (typeof (await replace()) === 'string') {
       // R2 takes one write a second of a key, and turns away what comes sooner as if its condition did not hold.
       await new Promise((resolve) => setTimeout(resolve, 1100));
-      if (typeof (await replace()) === 'string') throw unsuitable('it refuses to overwrite an object whose ETag matches');
+      if (typeof (await replace()) === 'string')
+        throw unsuitable('it refuses to overwrite an object whose ETag matches');
     }
     await store.put(`${prefix}keep.json`, encoder.encode(KEEP), { ifAbsent: true, type: 'application/json' });
   } finally {
