@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ObjectBody, ObjectStore } from '@elfin/core';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startS3 } from '../../../../test/helpers/s3-server.ts';
+import { oneWriteASecond } from '../../../../test/helpers/slow-store.ts';
 import { readAll } from './bytes.ts';
 import { createFolderStore } from './fs.ts';
 import { createMemoryStore } from './memory.ts';
@@ -157,17 +158,7 @@ test('the probe refuses a store that overwrites', async () => {
 });
 
 test('a store that takes one write a second of a key is given that second', async () => {
-  const store = createMemoryStore();
-  const written = new Map<string, number>();
-  const slow: ObjectStore = {
-    ...store,
-    async put(key, body, options = {}) {
-      if (Date.now() - (written.get(key) ?? 0) < 1000) return options.ifAbsent ? 'exists' : 'conflict';
-      written.set(key, Date.now());
-      return store.put(key, body, options);
-    },
-  };
-  await expect(probeStore(slow)).resolves.toBeUndefined();
+  await expect(probeStore(oneWriteASecond(createMemoryStore()))).resolves.toBeUndefined();
 });
 
 describe('memory and folder stores have a size', () => {

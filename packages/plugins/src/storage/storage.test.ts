@@ -1,5 +1,6 @@
 import type { ObjectStore } from '@elfin/core';
 import { expect, it } from 'vitest';
+import { oneWriteASecond } from '../../../../test/helpers/slow-store.ts';
 import { assertConditionalWrites, createMemoryStorage } from '../index.ts';
 
 it('takes a store whose first answer got lost for what it is', async () => {
@@ -34,15 +35,6 @@ it('refuses one that never lets a condition hold', async () => {
 
 it('gives a store that takes one write a second of a key that second', async () => {
   const store = createMemoryStorage();
-  const written = new Map<string, number>();
-  const slow: ObjectStore = {
-    ...store,
-    async put(key, bytes, options = {}) {
-      if (Date.now() - (written.get(key) ?? 0) < 1000) return options.ifAbsent ? 'exists' : 'conflict';
-      written.set(key, Date.now());
-      return store.put(key, bytes, options);
-    },
-  };
-  await assertConditionalWrites(slow, 'c/');
+  await assertConditionalWrites(oneWriteASecond(store), 'c/');
   expect(store.keys()).toEqual(['c/keep.json']);
 });
