@@ -60,8 +60,8 @@ inline void product(float* out, int64_t out_stride, const float* a, int64_t a_st
   }
 }
 
-template <int R, int V> [[gnu::noinline]] void tile_outer(float* acc, int64_t acc_stride, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
-                                               int64_t rows) {
+template <int R, int V> [[gnu::noinline]] void tile_outer(float* acc, int64_t acc_stride, const float* a, int64_t a_stride, const float* b,
+                                                          int64_t b_stride, int64_t rows) {
   vec s[R][V];
   UNROLLED for (int t = 0; t < R; ++t)
     UNROLLED for (int v = 0; v < V; ++v) s[t][v] = load(acc + t * acc_stride + v * kLane);
