@@ -1,6 +1,7 @@
 export { joinBytes } from './bytes.ts';
 export type { ExplainedClassification } from './classify.ts';
 export { CLASSIFY_LEAST_SIDE, classify } from './classify.ts';
+export { probeConditionalWrites } from './conditional-writes.ts';
 export * from './errors.ts';
 export * from './graph/summary.ts';
 export type * from './image/codec.ts';

@@ -1,4 +1,4 @@
-import { type Codec, ElfinError, type Models, type ObjectStore } from '@elfin/core';
+import { type Codec, ElfinError, type Models, type ObjectStore, probeConditionalWrites } from '@elfin/core';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { routePath } from 'hono/route';
@@ -16,7 +16,7 @@ import { type Caps, createPipeline, type Finished, type Interim } from './pipeli
 import { landingPage } from './playground.ts';
 import { createSigner, type Signer, type UrlKey } from './sign.ts';
 import type { Source } from './source/source.ts';
-import { createResultStore, probeStore, type ResultStore } from './store/store.ts';
+import { createResultStore, type ResultStore } from './store/store.ts';
 import { parsePresets } from './transform.ts';
 import { createUnsignedGate, type UnsignedRules } from './unsigned.ts';
 
@@ -204,8 +204,8 @@ export function createEdge(options: EdgeOptions): Edge {
     results,
     consume: (message) => handler.consume(message),
     async probe() {
-      await probeStore(coordination);
-      if (coordination !== options.store) await probeStore(options.store);
+      await probeConditionalWrites(coordination, 'probe/');
+      if (coordination !== options.store) await probeConditionalWrites(options.store, 'probe/');
     },
     async drain(ms = 30_000) {
       draining = true;

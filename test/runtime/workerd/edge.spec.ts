@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:test';
 import type { DurableObjectNamespace, R2Bucket } from '@cloudflare/workers-types';
-import { createJsquashCodec } from '@elfin/core/workerd';
-import { createCacheApiStore, createR2Store, createTieredStore, probeStore } from '@elfin/edge';
+import { createJsquashCodec, probeConditionalWrites } from '@elfin/core/workerd';
+import { createCacheApiStore, createR2Store, createTieredStore } from '@elfin/edge';
 import { createDurableStore } from '@elfin/edge/workerd';
 import jpegDecode from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
 import jpegEncode from '@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm';
@@ -28,6 +28,6 @@ edgeProgram('workerd', {
 });
 
 test('Durable Objects and R2 keep their conditions', async () => {
-  await expect(probeStore(createDurableStore(RECORDS))).resolves.toBeUndefined();
-  await expect(probeStore(createR2Store({ bucket: RESULTS }))).resolves.toBeUndefined();
+  await expect(probeConditionalWrites(createDurableStore(RECORDS), 'probe/')).resolves.toBeUndefined();
+  await expect(probeConditionalWrites(createR2Store({ bucket: RESULTS }), 'probe/')).resolves.toBeUndefined();
 });

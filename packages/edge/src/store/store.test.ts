@@ -1,15 +1,14 @@
 import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ObjectBody, ObjectStore } from '@elfin/core';
+import { type ObjectBody, type ObjectStore, probeConditionalWrites } from '@elfin/core';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startS3 } from '../../../../test/helpers/s3-server.ts';
-import { oneWriteASecond } from '../../../../test/helpers/slow-store.ts';
 import { readAll } from './bytes.ts';
 import { createFolderStore } from './fs.ts';
 import { createMemoryStore } from './memory.ts';
 import { createS3Store } from './s3.ts';
-import { createResultStore, probeStore, type StoredResult } from './store.ts';
+import { createResultStore, type StoredResult } from './store.ts';
 import { createTieredStore } from './tiered.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -86,7 +85,7 @@ describe.each(Object.entries(stores))('%s store', (_, create) => {
 
   test('passes the probe, and of many writers one wins', async () => {
     const store = create();
-    await expect(probeStore(store)).resolves.toBeUndefined();
+    await expect(probeConditionalWrites(store, 'probe/')).resolves.toBeUndefined();
     expect((await store.list('probe/')).objects).toEqual([]);
     const first = await Promise.all(
       Array.from({ length: 20 }, (_, i) => store.put('lease/a', bytes(String(i)), { ifAbsent: true })),
@@ -141,24 +140,6 @@ test('a result whose bytes were damaged in the store does not exist', async () =
     (await results.putResult('k', { bytes: bytes('xyz'), type: 'image/png', info: { input: side, output: side } }))
       .bytes,
   ).toEqual(bytes('abc'));
-});
-
-test('the probe refuses a store that overwrites', async () => {
-  const store = createMemoryStore();
-  const careless = {
-    ...store,
-    put: (key: string, body: Uint8Array | ReadableStream<Uint8Array>) => store.put(key, body),
-  };
-  await expect(probeStore(careless)).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
-  const stubborn: ObjectStore = {
-    ...store,
-    put: async (key, body, options = {}) => (options.ifMatch ? 'conflict' : store.put(key, body, options)),
-  };
-  await expect(probeStore(stubborn)).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
-});
-
-test('a store that takes one write a second of a key is given that second', async () => {
-  await expect(probeStore(oneWriteASecond(createMemoryStore()))).resolves.toBeUndefined();
 });
 
 describe('memory and folder stores have a size', () => {

@@ -1,4 +1,4 @@
-import { ElfinError, type ObjectStore, sha256 } from '@elfin/core';
+import { type ObjectStore, sha256 } from '@elfin/core';
 import { sha256 as sha256Now } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ResultInfo } from '../headers.ts';
@@ -132,34 +132,5 @@ function parseRef(bytes: Uint8Array): Ref | undefined {
     return typeof ref.key === 'string' && typeof ref.checkedAt === 'number' ? (ref as Ref) : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/**
- * Finds out at start whether a store keeps its conditions: single flight rests on them. Writes one key twice with
- * `ifAbsent` and once over a stale ETag. Errors: STORE_UNSUITABLE, naming what does not hold; STORE_FAILED.
- */
-export async function probeStore(store: ObjectStore): Promise<void> {
-  const key = `probe/${crypto.randomUUID()}`;
-  const unsuitable = (what: string) =>
-    new ElfinError('STORE_UNSUITABLE', `The store ${what}; use one that has conditional writes, or a folder.`);
-  try {
-    const first = await store.put(key, encoder.encode('1'), { ifAbsent: true });
-    if (typeof first === 'string') throw unsuitable(`answers "${first}" to the first write of a fresh key`);
-    if ((await store.put(key, encoder.encode('2'), { ifAbsent: true })) !== 'exists') {
-      throw unsuitable('overwrites what should only be written once');
-    }
-    const replace = async () =>
-      typeof (await store.put(key, encoder.encode('3'), { ifMatch: first.etag })) !== 'string';
-    if (!(await replace())) {
-      // R2 takes one write a second of a key, and turns away what comes sooner as if its condition did not hold.
-      await new Promise((resolve) => setTimeout(resolve, 1100));
-      if (!(await replace())) throw unsuitable('does not replace an object by its own ETag');
-    }
-    if ((await store.put(key, encoder.encode('4'), { ifMatch: first.etag })) !== 'conflict') {
-      throw unsuitable('replaces an object over a stale ETag');
-    }
-  } finally {
-    await store.delete(key);
   }
 }

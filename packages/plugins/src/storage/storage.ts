@@ -1,4 +1,12 @@
-import { ElfinError, joinBytes, type ObjectBody, type ObjectStore, type PutOptions, type PutResult } from '@elfin/core';
+import {
+  ElfinError,
+  joinBytes,
+  type ObjectBody,
+  type ObjectStore,
+  type PutOptions,
+  type PutResult,
+  probeConditionalWrites,
+} from '@elfin/core';
 
 /** Which store holds a bucket; undefined for a bucket that the application does not serve. */
 export type Storage = (bucket: string) => ObjectStore | undefined;
@@ -6,40 +14,14 @@ export type Storage = (bucket: string) => ObjectStore | undefined;
 const encoder = new TextEncoder();
 
 /**
- * Makes sure that a store keeps its word on conditional writes, on which "exactly once" rests. Some S3 look-alikes take
- * `If-None-Match` and write all the same (s3rver 3.7.1 does); they are refused here and not after the first lost race.
+ * Makes sure that the folder of claims stays and that its store keeps its word on conditional writes.
  *
- * @param prefix Where claims lie. The probe's object is deleted again; `keep.json` stays.
+ * @param prefix Where claims lie. `keep.json` is put there and stays, unless the store is unsuitable.
  * @throws STORE_UNSUITABLE, and whatever the store throws.
  */
 export async function assertConditionalWrites(store: ObjectStore, prefix: string): Promise<void> {
-  const key = `${prefix}probe-${crypto.randomUUID()}.json`;
-  const unsuitable = (reason: string) =>
-    new ElfinError(
-      'STORE_UNSUITABLE',
-      `The store cannot be used: ${reason}. Use one with conditional writes: S3, R2, MinIO, versitygw.`,
-    );
-  const write = (content: string, condition: PutOptions) => putHeard(store, key, encoder.encode(content), condition);
-  try {
-    const first = await write('{"probe":1}', { ifAbsent: true });
-    if (typeof first === 'string') throw unsuitable('it refuses to write a new object with If-None-Match: *');
-    if ((await store.put(key, encoder.encode('{"probe":2}'), { ifAbsent: true })) !== 'exists') {
-      throw unsuitable('it overwrites an object although If-None-Match: * forbids it');
-    }
-    if ((await store.put(key, encoder.encode('{"probe":3}'), { ifMatch: '0'.repeat(32) })) !== 'conflict') {
-      throw unsuitable('it overwrites an object although If-Match forbids it');
-    }
-    const replace = () => write('{"probe":4}', { ifMatch: first.etag });
-    if (typeof (await replace()) === 'string') {
-      // R2 takes one write a second of a key, and turns away what comes sooner as if its condition did not hold.
-      await new Promise((resolve) => setTimeout(resolve, 1100));
-      if (typeof (await replace()) === 'string')
-        throw unsuitable('it refuses to overwrite an object whose ETag matches');
-    }
-    await store.put(`${prefix}keep.json`, encoder.encode(KEEP), { ifAbsent: true, type: 'application/json' });
-  } finally {
-    await store.delete(key).catch(() => undefined);
-  }
+  const keep = { ifAbsent: true, type: 'application/json' };
+  await probeConditionalWrites(store, prefix, () => store.put(`${prefix}keep.json`, encoder.encode(KEEP), keep));
 }
 
 // A gateway over a file system removes a folder with its last object. versitygw 1.8.0 then sometimes takes the next claim's
@@ -89,20 +71,6 @@ export async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenera
 /** Bytes or a stream, as bytes. Results are in memory already; streams come from applications of their own. */
 export async function bytesOf(input: Uint8Array | ReadableStream<Uint8Array>): Promise<Uint8Array> {
   return input instanceof Uint8Array ? input : new Uint8Array(await new Response(input as BodyInit).arrayBuffer());
-}
-
-/**
- * A conditional write, of bytes that nobody else writes there, whose answer may get lost: the client makes it again and is
- * refused for what it has written itself. So what a refusal finds is read, and counts as written where it is these bytes.
- */
-async function putHeard(store: ObjectStore, key: string, bytes: Uint8Array, options: PutOptions): Promise<PutResult> {
-  const result = await store.put(key, bytes, options);
-  if (typeof result !== 'string') return result;
-  const found = await store.get(key);
-  if (found === undefined || found === 'changed') return result;
-  const there = await readAll(found, 65_536, `"${key}"`);
-  const same = there.length === bytes.length && there.every((byte, index) => byte === bytes[index]);
-  return same ? { etag: found.etag } : result;
 }
 
 /** Tries a conditional write again while the store only says that somebody else is writing the same key (S3's 409). */
