@@ -1,6 +1,6 @@
 import type { ObjectStore } from '@elfin/core';
 import { expect, it } from 'vitest';
-import { oneWriteASecond } from '../../../../test/helpers/stores.ts';
+import { oneWriteASecond } from '../../../../test/helpers/slow-store.ts';
 import { assertConditionalWrites, createMemoryStorage } from '../index.ts';
 
 it('keeps the folder of claims, and leaves nothing else there', async () => {
