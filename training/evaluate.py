@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,7 +147,9 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"  {'output' if kind == 'mean' else kind:7}{r[kind]['psnr']:6.2f} dB  {r[kind]['ssim']:.4f}")
         if model:
             worst = min(r["images"], key=lambda i: i["scores"]["psnr"])
-            print(f"  gain   {r['mean']['psnr'] - r['input']['psnr']:+6.2f} dB; worst {worst['scores']['psnr']:.2f} dB ({worst['name']})")
+            gain = r["mean"]["psnr"] - r["input"]["psnr"]
+            of = f"  gain   {gain:+6.2f} dB;" if math.isfinite(gain) else "  "  # nothing is gained on what equals its target
+            print(f"{of} worst {worst['scores']['psnr']:.2f} dB ({worst['name']})")
     return 0
 
 

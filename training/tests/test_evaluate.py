@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,14 @@ def test_where_all_are_equal_the_mean_is_infinite(pairs, capsys):
     assert "inf dB" in capsys.readouterr().out
     assert evaluate.main(["--pairs", str(pairs), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean"] == {"psnr": None, "ssim": 1.0}
+
+
+def test_a_gain_is_told_only_where_the_input_is_not_the_target(data, capsys):
+    model = Path(__file__).resolve().parents[2] / "packages/models/derain-lw"
+    for name, told in (("light", True), ("clean", False)):
+        assert evaluate.main(["--model", str(model), "--set", name, "--data", str(data), "--side", "64", "--count", "1"]) == 0
+        printed = capsys.readouterr().out
+        assert ("gain" in printed) == told and "worst" in printed and "-inf" not in printed
 
 
 @pytest.mark.parametrize(("manifest", "message"), [
