@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,9 +146,9 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"  {'output' if kind == 'mean' else kind:7}{r[kind]['psnr']:6.2f} dB  {r[kind]['ssim']:.4f}")
         if model:
             worst = min(r["images"], key=lambda i: i["scores"]["psnr"])
-            gain = r["mean"]["psnr"] - r["input"]["psnr"]
-            of = f"  gain   {gain:+6.2f} dB;" if math.isfinite(gain) else "  "  # nothing is gained on what equals its target
-            print(f"{of} worst {worst['scores']['psnr']:.2f} dB ({worst['name']})")
+            gain = r["mean"]["psnr"] - r["input"]["psnr"]  # infinite where the inputs equal their targets
+            told = f"gain   {gain:+6.2f} dB; " if np.isfinite(gain) else ""
+            print(f"  {told}worst {worst['scores']['psnr']:.2f} dB ({worst['name']})")
     return 0
 
 
