@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
+import { readImage } from '../fixtures/images/read.ts';
 import { elfin, MAIN } from '../helpers/cli.ts';
 
 const children: ChildProcess[] = [];
@@ -51,9 +52,21 @@ test('without --device the best one that works is taken, and why the better ones
 });
 
 test.each([
+  [['--max-pixels', '100'], 'restore=derain,format=png', 'more than the 100 pixels allowed'],
+  [['--max-result-side', '40'], 'restore=derain,format=png,width=48', 'at most 40'],
+])('whole images are held to %j', async (words, options, told) => {
+  const { url } = await start('--device', 'cpu', ...words);
+  const answer = await fetch(`${url}/restore?o=${options}`, { method: 'POST', body: readImage('rgb.jpg') });
+  expect([answer.status, answer.headers.get('Elfin-Error')]).toEqual([422, 'IMAGE_TOO_MANY_PIXELS']);
+  expect(await answer.json()).toEqual({ error: expect.stringContaining(told) });
+});
+
+test.each([
   [['--host', '0.0.0.0'], 2, 'set a token'],
   [['--device', 'http://127.0.0.1:8000'], 2, 'workers do not chain'],
   [['--max-batch', '0'], 2, '--max-batch'],
+  [['--max-pixels', 'many'], 2, '--max-pixels'],
+  [['--max-result-side', '65536'], 2, '--max-result-side'],
   [['--models', '/nowhere'], 1, '/nowhere'],
 ])('elfin worker %j is refused in one line', async (words, status, told) => {
   const { code, stderr } = await elfin(['worker', '--port', '0', '--device', 'cpu', ...words]);

@@ -34,6 +34,12 @@ export const worker = defineVerb({
       description: 'Graphs kept open, one a model and way of feeding it (default 8)',
     },
     'max-side': { type: 'string', valueHint: 'pixels', description: 'Longest side of a tile (default 1024)' },
+    'max-pixels': { type: 'string', valueHint: 'n', description: 'Most pixels of a whole image (default 50000000)' },
+    'max-result-side': {
+      type: 'string',
+      valueHint: 'pixels',
+      description: 'Longest side of what a whole image becomes (default 16384)',
+    },
   },
   examples: [
     'elfin worker --device cuda --host 0.0.0.0   # ELFIN_WORKER_TOKEN is the token that callers need',
@@ -53,7 +59,12 @@ export const worker = defineVerb({
       maxDelayMs: numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 }),
       maxBytes: ((mib) => mib && mib * 1024 * 1024)(whole('max-memory', args['max-memory'], 1 << 20)),
     };
-    const given = Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));
+    const imageLimits = {
+      maxPixels: whole('max-pixels', args['max-pixels'], 1e9),
+      resultSide: whole('max-result-side', args['max-result-side'], 65_535),
+    };
+    const said = <T extends object>(all: T) =>
+      Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
     const own = await Promise.all(
       (args.models ?? '')
         .split(',')
@@ -70,11 +81,11 @@ export const worker = defineVerb({
     const running = await serveWorker({
       models,
       runtime: device.runtime,
-      restoreImage: createWholeImages({ codec, restorer, models: bundled }),
+      restoreImage: createWholeImages({ codec, restorer, models: bundled, ...said(imageLimits) }),
       host: args.host,
       port: portFlag(args.port, 8000),
       ...(token && { token }),
-      ...given,
+      ...said(limits),
     });
     for (const other of declined) process.stderr.write(`elfin: ${other.provider} not taken: ${other.reason}\n`);
     announce(
