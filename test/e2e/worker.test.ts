@@ -56,7 +56,10 @@ test.each([
   [['--max-result-side', '40'], 'restore=derain,format=png,width=48', 'at most 40'],
 ])('whole images are held to %j', async (words, options, told) => {
   const { url } = await start('--device', 'cpu', ...words);
-  const answer = await fetch(`${url}/restore?o=${options}`, { method: 'POST', body: new Uint8Array(readImage('rgb.jpg')) });
+  const answer = await fetch(`${url}/restore?o=${options}`, {
+    method: 'POST',
+    body: new Uint8Array(readImage('rgb.jpg')),
+  });
   expect([answer.status, answer.headers.get('Elfin-Error')]).toEqual([422, 'IMAGE_TOO_MANY_PIXELS']);
   expect(await answer.json()).toEqual({ error: expect.stringContaining(told) });
 });
