@@ -110,3 +110,8 @@ export function numberFlag(
     throw usageError(`--${name} is ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}, not "${value}".`);
   return number;
 }
+
+/** An option under its name where a flag gave it, nothing where none did, so that the default stays the callee's. */
+export function given<K extends string, V>(name: K, value: V | undefined): { readonly [key in K]?: V } {
+  return (value === undefined ? {} : { [name]: value }) as { [key in K]?: V };
+}

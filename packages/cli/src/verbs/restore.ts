@@ -11,7 +11,7 @@ import {
 } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import pLimit from 'p-limit';
-import { defineVerb, numberFlag } from '../command.ts';
+import { defineVerb, given, numberFlag } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, type Failure, failureOf, printFailure, usageError } from '../failure.ts';
 import { expandInputs, type Input } from '../inputs.ts';
@@ -203,10 +203,6 @@ function tilingOf(
     ...given('overlap', numberFlag('overlap', args.overlap, { min: 0, max: 4096, ...whole })),
     ...given('passes', numberFlag('passes', args.passes, { min: 0, max: 8, ...whole })),
   };
-}
-
-function given<K extends string, V>(name: K, value: V | undefined): { readonly [key in K]?: V } {
-  return (value === undefined ? {} : { [name]: value }) as { [key in K]?: V };
 }
 
 function show(line: ProgressLine, label: string, { phase, fraction }: { phase: string; fraction: number }): void {

@@ -1,7 +1,7 @@
 import type { ModelRef } from '@elfin/core';
 import { createRestorer, loadModel, loadSharpCodec } from '@elfin/core/node';
 import { createWholeImages, serveWorker } from '@elfin/edge/worker';
-import { defineVerb, numberFlag } from '../command.ts';
+import { defineVerb, given, numberFlag } from '../command.ts';
 import { createDevice, DEVICE_FLAG } from '../device.ts';
 import { EXIT, usageError } from '../failure.ts';
 import { allBundled, bundledModels } from '../models.ts';
@@ -51,20 +51,19 @@ export const worker = defineVerb({
     const whole = (name: string, text: string | undefined, max: number) =>
       numberFlag(name, text, { min: 1, max, integer: true });
     const threads = whole('threads', args.threads, 1024);
+    const mebibytes = whole('max-memory', args['max-memory'], 1 << 20);
     const limits = {
-      maxBatch: whole('max-batch', args['max-batch'], 64),
-      maxQueue: whole('max-queue', args['max-queue'], 100_000),
-      keep: whole('max-graphs', args['max-graphs'], 64),
-      maxSide: whole('max-side', args['max-side'], 8192),
-      maxDelayMs: numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 }),
-      maxBytes: ((mib) => mib && mib * 1024 * 1024)(whole('max-memory', args['max-memory'], 1 << 20)),
+      ...given('maxBatch', whole('max-batch', args['max-batch'], 64)),
+      ...given('maxQueue', whole('max-queue', args['max-queue'], 100_000)),
+      ...given('keep', whole('max-graphs', args['max-graphs'], 64)),
+      ...given('maxSide', whole('max-side', args['max-side'], 8192)),
+      ...given('maxDelayMs', numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 })),
+      ...given('maxBytes', mebibytes && mebibytes * 1024 * 1024),
     };
     const imageLimits = {
-      maxPixels: whole('max-pixels', args['max-pixels'], 1e9),
-      resultSide: whole('max-result-side', args['max-result-side'], 65_535),
+      ...given('maxPixels', whole('max-pixels', args['max-pixels'], 1e9)),
+      ...given('resultSide', whole('max-result-side', args['max-result-side'], 65_535)),
     };
-    const said = <T extends object>(all: T) =>
-      Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
     const own = await Promise.all(
       (args.models ?? '')
         .split(',')
@@ -73,7 +72,7 @@ export const worker = defineVerb({
     );
     const models: ModelRef[] = [...(await allBundled()), ...own];
     const codec = await loadSharpCodec();
-    await using device = await createDevice(args.device, threads === undefined ? {} : { threads });
+    await using device = await createDevice(args.device, given('threads', threads));
     const bundled = bundledModels();
     await using restorer = createRestorer({ models: bundled, runtime: device.runtime, codec });
     const { provider, implementation, declined } = await restorer.warmup({ task: 'derain' });
@@ -81,11 +80,11 @@ export const worker = defineVerb({
     const running = await serveWorker({
       models,
       runtime: device.runtime,
-      restoreImage: createWholeImages({ codec, restorer, models: bundled, ...said(imageLimits) }),
+      restoreImage: createWholeImages({ codec, restorer, models: bundled, ...imageLimits }),
       host: args.host,
       port: portFlag(args.port, 8000),
       ...(token && { token }),
-      ...said(limits),
+      ...limits,
     });
     for (const other of declined) process.stderr.write(`elfin: ${other.provider} not taken: ${other.reason}\n`);
     announce(
