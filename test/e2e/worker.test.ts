@@ -52,7 +52,7 @@ test('without --device the best one that works is taken, and why the better ones
 });
 
 test.each([
-  [['--max-pixels', '100'], 'restore=derain,format=png', 'more than the 100 pixels allowed'],
+  [['--max-pixels', '0.0001'], 'restore=derain,format=png', 'more than the 100 pixels allowed'],
   [['--max-result-side', '40'], 'restore=derain,format=png,width=48', 'at most 40'],
 ])('whole images are held to %j', async (words, options, told) => {
   const { url } = await start('--device', 'cpu', ...words);

@@ -34,7 +34,11 @@ export const worker = defineVerb({
       description: 'Graphs kept open, one a model and way of feeding it (default 8)',
     },
     'max-side': { type: 'string', valueHint: 'pixels', description: 'Longest side of a tile (default 1024)' },
-    'max-pixels': { type: 'string', valueHint: 'n', description: 'Most pixels of a whole image (default 50000000)' },
+    'max-pixels': {
+      type: 'string',
+      valueHint: 'megapixels',
+      description: 'Refuse larger whole images (default 50)',
+    },
     'max-result-side': {
       type: 'string',
       valueHint: 'pixels',
@@ -60,8 +64,9 @@ export const worker = defineVerb({
       ...given('maxDelayMs', numberFlag('max-delay', args['max-delay'], { min: 0, max: 10_000 })),
       ...given('maxBytes', mebibytes && mebibytes * 1024 * 1024),
     };
+    const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 1000 });
     const imageLimits = {
-      ...given('maxPixels', whole('max-pixels', args['max-pixels'], 1e9)),
+      ...given('maxPixels', megapixels && Math.round(megapixels * 1e6)),
       ...given('resultSide', whole('max-result-side', args['max-result-side'], 65_535)),
     };
     const own = await Promise.all(
