@@ -5,7 +5,7 @@ import { BROWSER_ENTRIES } from './packages/core/browser.build.ts';
 
 // Bundles each package's entries, read from its `exports` (and the CLI's bin). Declarations are tsc's work, and what pages load
 // without a bundler is packages/core/browser.build.ts's: `npm run build`.
-const packages = ['core', 'models', 'edge', 'plugins', 'cli'];
+const packages = ['core', 'storage', 'models', 'edge', 'plugins', 'cli'];
 
 function entries(folder: string): Record<string, string> {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
@@ -20,7 +20,7 @@ function entries(folder: string): Record<string, string> {
   return Object.fromEntries(pairs);
 }
 
-const forPages = (source: string) => BROWSER_ENTRIES.some((name) => source === `./src/${name}.ts`);
+const forPages = (source: string) => BROWSER_ENTRIES.some((name) => source === `./src/entries/${name}.ts`);
 
 /** How one package is bundled into `outDir`. */
 export function packageBuild(name: string, outDir: string): Options {

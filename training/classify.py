@@ -1,10 +1,10 @@
 """The classifier behind `restore=auto`: which degradation, if any, a thumbnail shows.
 
-A softmax over a few dozen measured features, trained on the syntheses; packages/core/src/classify.ts computes the
+A softmax over a few dozen measured features, trained on the syntheses; packages/core/src/classify/classify.ts computes the
 same features and holds the same table, which this writes:
 
-    python -m training.classify --data data --write packages/core/src/classify-table.ts
-    python -m training.classify --data data --table packages/core/src/classify-table.ts --real data/real   # what it says, unchanged
+    python -m training.classify --data data --write packages/core/src/classify/table.ts
+    python -m training.classify --data data --table packages/core/src/classify/table.ts --real data/real   # what it says, unchanged
 
 Features must stay what both languages compute alike: block means, sums, histograms; no library's filter.
 """

@@ -5,7 +5,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { ObjectStore } from '@elfin/core';
 import { ElfinError } from '@elfin/core';
 import { loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
@@ -20,6 +19,7 @@ import {
 } from '@elfin/edge';
 import { createFolderStore, createPinnedFetch } from '@elfin/edge/node';
 import { createModels } from '@elfin/models/node';
+import type { ObjectStore } from '@elfin/storage';
 import { auditStore, checkAnswer, type Expected } from './storm/check.ts';
 import { startOrigin } from './storm/origin.ts';
 import { createPictures, WIDTHS } from './storm/pictures.ts';

@@ -8,7 +8,7 @@ export const BROWSER_ENTRIES = ['web', 'web-worker', 'element'] as const;
 
 /** How they are built, by the package's build, the demo and the tests alike. */
 export const browserBuild: BuildOptions = {
-  entryPoints: Object.fromEntries(BROWSER_ENTRIES.map((name) => [name, here(`src/${name}.ts`)])),
+  entryPoints: Object.fromEntries(BROWSER_ENTRIES.map((name) => [name, here(`src/entries/${name}.ts`)])),
   bundle: true,
   // What several share, and what only some images need, are files of their own in one folder beside the entries.
   splitting: true,

@@ -1,5 +1,5 @@
-import { type ObjectStore, probeConditionalWrites } from '@elfin/core';
 import { createMemoryStorage } from '@elfin/plugins';
+import { type ObjectStore, probeConditionalWrites } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { oneWriteASecond } from '../helpers/slow-store.ts';
 

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 
 /** Every key below a prefix, page by page. */
 export async function keysUnder(store: ObjectStore, prefix: string): Promise<string[]> {

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 
 /** A store that takes one write a second of a key, as R2 does, and turns away what comes sooner as if its condition did not hold. */
 export function oneWriteASecond(store: ObjectStore): ObjectStore {

@@ -1,5 +1,6 @@
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
 import type { UploadEvent, UploadRestorer } from '@elfin/plugins';
+import type { ObjectStore } from '@elfin/storage';
 
 const text = new TextEncoder();
 

@@ -12,9 +12,10 @@ const shipped = sources.filter(({ path, isTest }) => path.startsWith('packages/'
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/core': [],
   'packages/models': ['core'],
-  'packages/edge': ['core'],
-  'packages/plugins': ['core'],
-  'packages/cli': ['core', 'models', 'edge', 'plugins'],
+  'packages/storage': ['core'],
+  'packages/edge': ['core', 'storage'],
+  'packages/plugins': ['core', 'storage'],
+  'packages/cli': ['core', 'storage', 'models', 'edge', 'plugins'],
 };
 /** Parts of core that compute and do nothing else. */
 const PURE = ['graph', 'model', 'weights', 'tiling', 'metrics'].map((folder) => `packages/core/src/${folder}/`);
@@ -167,14 +168,16 @@ describe('what computes does nothing else', () => {
   test('it imports nothing of runtimes, codecs or the facade but their types', () => {
     const wrong = pure.flatMap(({ path }) =>
       [...leadsTo(path)]
-        .filter((target) => /core\/src\/(runtime|image\/codecs|restore|restorer|node|web|remote)/.test(target))
+        .filter((target) =>
+          /core\/src\/(runtime|image\/codecs|restore|restorer|entries|web|classify)/.test(target),
+        )
         .map((target) => `${path} → ${target}`),
     );
     expect(wrong).toEqual([]);
   });
 });
 
-test.each(['index', 'web', 'remote', 'metrics/index', 'weights/index', 'tiling/index'])(
+test.each(['index', 'entries/web', 'entries/remote', 'metrics/index', 'weights/index', 'tiling/index'])(
   'core/src/%s.ts loads nothing of Node, and no optional peer',
   (entry) => {
     const path = `packages/core/src/${entry}.ts`;

@@ -48,7 +48,7 @@ def test_a_written_table_is_read_back_and_so_is_the_one_in_use(tmp_path):
     rng = np.random.default_rng(1)
     table = classify.rounded({"mean": rng.random(32), "std": rng.random(32), "weight": rng.normal(0, 1, (32, 4)), "bias": rng.normal(0, 1, 4)})
     classify.write_table(tmp_path / "table.ts", table)
-    for file in (tmp_path / "table.ts", FIXTURE.parents[3] / "packages/core/src/classify-table.ts"):
+    for file in (tmp_path / "table.ts", FIXTURE.parents[3] / "packages/core/src/classify/table.ts"):
         read = classify.read_table(file)
         assert {k: v.shape for k, v in read.items()} == {k: v.shape for k, v in table.items()}
     read = classify.read_table(tmp_path / "table.ts")
@@ -67,7 +67,7 @@ def test_bad_input_is_one_clear_line(args, message, data, capsys):
 def test_one_table_of_real_photos_clean_ones_among_them(data, tmp_path, capsys):
     for name in ("rain", "clean"):
         shutil.copytree(data / "val-clean" / "b", tmp_path / "real" / name)
-    classify.photos(tmp_path / "real", classify.read_table(FIXTURE.parents[3] / "packages/core/src/classify-table.ts"))
+    classify.photos(tmp_path / "real", classify.read_table(FIXTURE.parents[3] / "packages/core/src/classify/table.ts"))
     printed = capsys.readouterr().out
     assert printed.count("| truth ") == 1 and "| derain |" in printed and "| none |" in printed and "clean/1.png" in printed
     with pytest.raises(DataError, match="none of the folders rain"):

@@ -1,11 +1,11 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import type { ObjectStore } from '@elfin/core';
 import { createNodeRuntime, createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
 import { createModels } from '@elfin/models/node';
 import { createTrigger, createUploadRestorer, notifierFor, rulesFromJson } from '@elfin/plugins';
 import { createLambdaHandler } from '@elfin/plugins/lambda';
 import { createS3Storage } from '@elfin/plugins/s3';
+import type { ObjectStore } from '@elfin/storage';
 
 // Everything here happens once a sandbox; a configuration that is not valid fails its start, where Lambda shows it.
 const { ELFIN_RULES, ELFIN_NOTIFY_URL, ELFIN_NOTIFY_SECRET, ELFIN_MEMORY_MB = '512' } = process.env;

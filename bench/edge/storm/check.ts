@@ -1,5 +1,6 @@
-import type { Codec, ObjectStore } from '@elfin/core';
+import type { Codec } from '@elfin/core';
 import { createResultStore } from '@elfin/edge';
+import type { ObjectStore } from '@elfin/storage';
 import { apart, type Pictures, WIDTHS } from './pictures.ts';
 
 export interface Expected {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { runVerb, type Verb } from './command.ts';
-import { EXIT, type ExitCode, printFailure, usageError } from './failure.ts';
+import { runVerb, type Verb } from './flags/command.ts';
+import { EXIT, type ExitCode, printFailure, usageError } from './report/failure.ts';
 
 /** Every verb, loaded only when it is called: `elfin --help` needs no runtime. */
 const VERBS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Verb> }>> = {

@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkWritable, type EncodedOptions, type NodeRestorer, writeAtomically } from '@elfin/core/node';
-import { writeComparison, writeMap } from './compare.ts';
-import type { Input } from './inputs.ts';
-import { filesOf, type Target } from './outputs.ts';
-import { readStdin, writeStdout } from './stdio.ts';
+import type { Input } from './io/inputs.ts';
+import { filesOf, type Target } from './io/outputs.ts';
+import { readStdin, writeStdout } from './io/stdio.ts';
+import { writeComparison, writeMap } from './report/compare.ts';
 import type { Outcome } from './verbs/restore.ts';
 
 /** What is to be done with one input. */

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { runVerb } from './command.ts';
+import { runVerb } from './flags/command.ts';
 import { joinRepeatedSignals } from './repeats.ts';
 import { restore } from './verbs/restore.ts';
 

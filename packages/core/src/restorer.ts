@@ -1,4 +1,4 @@
-import { ElfinError } from './errors.ts';
+import { ElfinError } from './base/errors.ts';
 import { type Codec, DEFAULT_LIMITS, type Header, type Metadata } from './image/codec.ts';
 import { bitDepth, checkPixels, joinAlpha, type PixelImage, splitAlpha } from './image/pixels.ts';
 import type { ModelRef, ModelSize, Task } from './model/models.ts';

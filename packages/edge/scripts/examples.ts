@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createModels } from '@elfin/models/node';
 import sharp from 'sharp';
-import { createEdge } from '../src/app.ts';
-import { createLocalPlace } from '../src/engine.ts';
-import { createSigner } from '../src/sign.ts';
+import { createLocalPlace } from '../src/backends/backend.ts';
+import { createEdge } from '../src/http/app.ts';
 import { createSources, type Source } from '../src/source/source.ts';
 import { createMemoryStore } from '../src/store/memory.ts';
-import { parseTransform } from '../src/url.ts';
+import { parseTransform } from '../src/url/parse.ts';
+import { createSigner } from '../src/url/sign.ts';
 
 const SOURCE = 'https://origin.example/rain.jpg';
 const KEYS = [{ id: 'k1', secret: new Uint8Array(32).fill(1) }];

@@ -1,5 +1,5 @@
-import { VARIABLES } from '../src/config.ts';
-import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec } from '../src/options.ts';
+import { VARIABLES } from '../src/platform/config.ts';
+import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec } from '../src/url/options.ts';
 
 function values(spec: OptionSpec): string {
   switch (spec.kind) {

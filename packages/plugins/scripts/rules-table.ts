@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { RuleSchema } from '../src/rules.ts';
+import { RuleSchema } from '../src/rules/rules.ts';
 
 interface Field {
   readonly type?: string;

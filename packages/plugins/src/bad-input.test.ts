@@ -7,12 +7,12 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { keysUnder } from '../../../test/helpers/keys-under.ts';
 import { startS3 } from '../../../test/helpers/s3-server.ts';
 import { cheapRestorer } from '../../../test/helpers/upload.ts';
-import { createQueueConsumer } from './cloudflare.ts';
+import { createQueueConsumer } from './entries/cloudflare.ts';
+import { createLambdaHandler } from './entries/lambda.ts';
+import { openJournal, startDrain } from './entries/node.ts';
+import { createS3Storage } from './entries/s3.ts';
+import { asS3Notification } from './entries/sqs.ts';
 import { createTrigger } from './index.ts';
-import { createLambdaHandler } from './lambda.ts';
-import { openJournal, startDrain } from './node.ts';
-import { createS3Storage } from './s3.ts';
-import { asS3Notification } from './sqs.ts';
 
 interface Case {
   readonly envelope: unknown;

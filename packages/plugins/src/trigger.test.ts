@@ -1,4 +1,5 @@
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cheapRestorer, contentOf, upload } from '../../../test/helpers/upload.ts';

@@ -1,18 +1,18 @@
 import { ElfinError } from '@elfin/core';
-import { runBatch } from './batch.ts';
 import type { EventSource, Item, UploadEvent } from './events/event.ts';
 import { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';
-import { createMemoryBudget } from './memory-budget.ts';
-import type { Notify } from './notify.ts';
-import { newCounts, type Outcome, type TriggerCounts } from './outcome.ts';
-import { storeOf } from './plan.ts';
-import { isPoison, quarantine } from './quarantine.ts';
-import type { UploadRestorer } from './restorer.ts';
-import { withRetries } from './retry.ts';
-import { matchesName, parseRules, type Rule, type RuleInput } from './rules.ts';
-import type { Step } from './step.ts';
+import { runBatch } from './job/batch.ts';
+import { createMemoryBudget } from './job/memory-budget.ts';
+import { newCounts, type Outcome, type TriggerCounts } from './job/outcome.ts';
+import { storeOf } from './job/plan.ts';
+import { isPoison, quarantine } from './job/quarantine.ts';
+import { withRetries } from './job/retry.ts';
+import { coded, restoreObject, type Workshop } from './job/work.ts';
+import type { UploadRestorer } from './restorers/restorer.ts';
+import { matchesName, parseRules, type Rule, type RuleInput } from './rules/rules.ts';
+import type { Notify } from './steps/notify.ts';
+import type { Step } from './steps/step.ts';
 import { assertConditionalWrites, type Storage } from './storage/storage.ts';
-import { coded, restoreObject, type Workshop } from './work.ts';
 
 export interface TriggerOptions {
   readonly rules: readonly RuleInput[];

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { type ObjectStore, sha256 } from '@elfin/core';
+import { sha256 } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 
 /** Photos in a folder, for one process: what a store has to promise, in as few lines as possible. */
 export function createFolderStorage(root: string): ObjectStore {

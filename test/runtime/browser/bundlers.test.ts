@@ -147,7 +147,7 @@ describe('size', () => {
     };
     const page = await bundle({
       ...browserBuild,
-      entryPoints: ['packages/core/src/web.ts'],
+      entryPoints: ['packages/core/src/entries/web.ts'],
       outdir: 'out',
       write: false,
     });

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchChromium } from '../../helpers/chromium.ts';
 import { type Site, serveSite } from '../../helpers/site.ts';
 
-const CLIENT = fileURLToPath(new URL('../../../packages/core/src/client.ts', import.meta.url));
+const CLIENT = fileURLToPath(new URL('../../../packages/core/src/web/page/client.ts', import.meta.url));
 const PHOTO = fileURLToPath(new URL('../../fixtures/images/rgb.jpg', import.meta.url));
 
 const SCRIPT =

@@ -1,5 +1,6 @@
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
 import { createLocalPlace, createResultStore, type QueueMessage } from '@elfin/edge';
+import type { ObjectStore } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { createInverter, gate } from './scene.ts';
 import { bytesOf, problem, type Scene } from './set-up.ts';

@@ -1,4 +1,4 @@
-import type { Codec, ObjectStore } from '@elfin/core';
+import type { Codec } from '@elfin/core';
 import {
   type Background,
   createEdge,
@@ -8,6 +8,7 @@ import {
   parseTransform,
   type QueueMessage,
 } from '@elfin/edge';
+import type { ObjectStore } from '@elfin/storage';
 import { createInverter, createOrigin, KEY, MODEL, ORIGIN, picture } from './scene.ts';
 
 /** What a runtime brings to the program. */

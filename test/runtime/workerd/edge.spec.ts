@@ -1,8 +1,9 @@
 import { env } from 'cloudflare:test';
 import type { DurableObjectNamespace, R2Bucket } from '@cloudflare/workers-types';
-import { createJsquashCodec, probeConditionalWrites } from '@elfin/core/workerd';
+import { createJsquashCodec } from '@elfin/core/workerd';
 import { createCacheApiStore, createR2Store, createTieredStore } from '@elfin/edge';
 import { createDurableStore } from '@elfin/edge/workerd';
+import { probeConditionalWrites } from '@elfin/storage';
 import jpegDecode from '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm';
 import jpegEncode from '@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm';
 import png from '@jsquash/png/codec/pkg/squoosh_png_bg.wasm';

@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { ObjectStore } from '@elfin/core';
 import { createR2Storage, type R2BucketLike } from '@elfin/plugins/cloudflare';
+import type { ObjectStore } from '@elfin/storage';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 

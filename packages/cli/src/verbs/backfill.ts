@@ -12,11 +12,11 @@ import {
 } from '@elfin/plugins';
 import { cursorFile } from '@elfin/plugins/node';
 import { enqueueToSqs } from '@elfin/plugins/sqs';
-import { defineVerb } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, printFailure, usageError } from '../failure.ts';
-import { createProgress } from '../progress.ts';
-import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../uploads.ts';
+import { defineVerb } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../flags/uploads.ts';
+import { EXIT, printFailure, usageError } from '../report/failure.ts';
+import { createProgress } from '../report/progress.ts';
 
 /** Restores what lies in a bucket already, here or by handing it to a queue. */
 export const backfill = defineVerb({

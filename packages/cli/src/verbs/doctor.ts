@@ -1,10 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
 import { createRestorer } from '@elfin/core/node';
-import { defineVerb } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, failureOf, usageError } from '../failure.ts';
-import { allBundled, bundledModels } from '../models.ts';
+import { defineVerb } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { allBundled, bundledModels } from '../flags/models.ts';
+import { EXIT, failureOf, usageError } from '../report/failure.ts';
 
 interface Check {
   readonly name: string;

@@ -12,14 +12,14 @@ import {
 import { psnr, ssim, uciqe, uiqm } from '@elfin/core/metrics';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { readSafetensors, writeSafetensors } from '@elfin/core/weights';
-import { defineVerb, numberFlag } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, type Failure, failureOf, printFailure, usageError } from '../failure.ts';
-import { imagesBelow, readableFile } from '../inputs.ts';
-import { bundledModels, MODEL_FLAG, openModel } from '../models.ts';
-import { nameIn, pairWithTargets } from '../pairs.ts';
-import { withoutComparisons } from '../results.ts';
-import { table } from '../table.ts';
+import { defineVerb, numberFlag } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { bundledModels, MODEL_FLAG, openModel } from '../flags/models.ts';
+import { imagesBelow, readableFile } from '../io/inputs.ts';
+import { nameIn, pairWithTargets } from '../io/pairs.ts';
+import { withoutComparisons } from '../io/results.ts';
+import { EXIT, type Failure, failureOf, printFailure, usageError } from '../report/failure.ts';
+import { table } from '../report/table.ts';
 
 type Scores = Readonly<Record<string, number>>;
 

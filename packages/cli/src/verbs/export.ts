@@ -4,10 +4,10 @@ import { type EmitOptions, emitElf, type ModelRef, TASKS, type Task } from '@elf
 import { checkWritable, writeAtomically } from '@elfin/core/node';
 import { graphName, tritonConfig } from '@elfin/core/remote';
 import { readSafetensors } from '@elfin/core/weights';
-import { defineVerb, numberFlag } from '../command.ts';
-import { EXIT, usageError } from '../failure.ts';
-import { MODEL_FLAG, openModel } from '../models.ts';
-import { grouped } from '../table.ts';
+import { defineVerb, numberFlag } from '../flags/command.ts';
+import { MODEL_FLAG, openModel } from '../flags/models.ts';
+import { EXIT, usageError } from '../report/failure.ts';
+import { grouped } from '../report/table.ts';
 
 interface Written {
   readonly path: string;

@@ -2,10 +2,10 @@ import { basename } from 'node:path';
 import { PRESETS, type PresetName, TASKS, type Task } from '@elfin/core';
 import { writeModel } from '@elfin/core/node';
 import { importCheckpoint } from '@elfin/core/weights';
-import { defineVerb, numberFlag } from '../command.ts';
-import { EXIT, usageError } from '../failure.ts';
-import { readableFile } from '../inputs.ts';
-import { grouped } from '../table.ts';
+import { defineVerb, numberFlag } from '../flags/command.ts';
+import { readableFile } from '../io/inputs.ts';
+import { EXIT, usageError } from '../report/failure.ts';
+import { grouped } from '../report/table.ts';
 
 /** A checkpoint of the authors' code, or of ours, as a model folder. */
 export const importVerb = defineVerb({

@@ -8,11 +8,11 @@ import {
   TASKS,
   type Task,
 } from '@elfin/core';
-import { defineVerb } from '../command.ts';
-import { EXIT, usageError } from '../failure.ts';
-import { readableFile } from '../inputs.ts';
-import { openModel } from '../models.ts';
-import { giga, grouped, table } from '../table.ts';
+import { defineVerb } from '../flags/command.ts';
+import { openModel } from '../flags/models.ts';
+import { readableFile } from '../io/inputs.ts';
+import { EXIT, usageError } from '../report/failure.ts';
+import { giga, grouped, table } from '../report/table.ts';
 
 /** What a network or a file consists of, without running it. */
 export const inspect = defineVerb({

@@ -1,7 +1,7 @@
 import { purge as forget, readConfig } from '@elfin/edge';
 import { openResultStore } from '@elfin/edge/node';
-import { defineVerb } from '../command.ts';
-import { EXIT, usageError } from '../failure.ts';
+import { defineVerb } from '../flags/command.ts';
+import { EXIT, usageError } from '../report/failure.ts';
 
 /** Makes the server ask sources again, in the store that ELFIN_STORE names. */
 export const purge = defineVerb({

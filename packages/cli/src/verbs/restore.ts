@@ -11,13 +11,13 @@ import {
 } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import pLimit from 'p-limit';
-import { defineVerb, given, numberFlag } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, type Failure, failureOf, printFailure, usageError } from '../failure.ts';
-import { expandInputs, type Input } from '../inputs.ts';
-import { bundledModels, chooseModel, MODEL_FLAG } from '../models.ts';
-import { EXTENSIONS, planOutputs, type Target } from '../outputs.ts';
-import { createProgress, type ProgressLine } from '../progress.ts';
+import { defineVerb, given, numberFlag } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { bundledModels, chooseModel, MODEL_FLAG } from '../flags/models.ts';
+import { expandInputs, type Input } from '../io/inputs.ts';
+import { EXTENSIONS, planOutputs, type Target } from '../io/outputs.ts';
+import { EXIT, type Failure, failureOf, printFailure, usageError } from '../report/failure.ts';
+import { createProgress, type ProgressLine } from '../report/progress.ts';
 import { restoreOne } from '../restore-one.ts';
 
 /** What became of one input, as `--json` prints it. */

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { serve as serveEdge } from '@elfin/edge/node';
-import { defineVerb } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, usageError } from '../failure.ts';
-import { bundledModels } from '../models.ts';
-import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
+import { defineVerb } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { bundledModels } from '../flags/models.ts';
+import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../flags/server.ts';
+import { EXIT, usageError } from '../report/failure.ts';
 
 /** The folder of the photo that comes along; found by the package's name, since a bundle lies elsewhere than its sources. */
 const samples = () => fileURLToPath(new URL('assets/', import.meta.resolve('elfin/package.json')));

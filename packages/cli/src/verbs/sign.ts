@@ -1,7 +1,7 @@
 import { ElfinError } from '@elfin/core';
 import { createSigner, parseTransform, readConfig } from '@elfin/edge';
-import { defineVerb, numberFlag } from '../command.ts';
-import { EXIT, usageError } from '../failure.ts';
+import { defineVerb, numberFlag } from '../flags/command.ts';
+import { EXIT, usageError } from '../report/failure.ts';
 
 /** A signed transform URL. */
 export const sign = defineVerb({

@@ -1,10 +1,10 @@
 import { createTrigger, notifierFor } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
-import { defineVerb, numberFlag } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, printFailure, usageError } from '../failure.ts';
-import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
-import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../uploads.ts';
+import { defineVerb, numberFlag } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../flags/server.ts';
+import { BUCKET_FLAGS, bucketStorage, parseBucketUrl, rulesFrom, s3Client, uploadRestorer } from '../flags/uploads.ts';
+import { EXIT, printFailure, usageError } from '../report/failure.ts';
 
 /** Restores what is uploaded to a bucket of MinIO or versitygw, as they tell of it. */
 export const watch = defineVerb({

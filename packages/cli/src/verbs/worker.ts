@@ -1,11 +1,11 @@
 import type { ModelRef } from '@elfin/core';
 import { createRestorer, loadModel, loadSharpCodec } from '@elfin/core/node';
 import { createWholeImages, serveWorker } from '@elfin/edge/worker';
-import { defineVerb, given, numberFlag } from '../command.ts';
-import { createDevice, DEVICE_FLAG } from '../device.ts';
-import { EXIT, usageError } from '../failure.ts';
-import { allBundled, bundledModels } from '../models.ts';
-import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../server.ts';
+import { defineVerb, given, numberFlag } from '../flags/command.ts';
+import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
+import { allBundled, bundledModels } from '../flags/models.ts';
+import { announce, LISTEN_FLAGS, portFlag, untilStopped } from '../flags/server.ts';
+import { EXIT, usageError } from '../report/failure.ts';
 
 /** A GPU worker: tiles by the Open Inference Protocol v2, whole images by `POST /restore`. */
 export const worker = defineVerb({

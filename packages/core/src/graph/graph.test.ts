@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { createGraph, type Scope } from './graph.ts';
 import { encodeOnnx } from './onnx.ts';
 import { add, concat, conv, matmul, mul, relu, reshape, resize, split, transpose } from './ops.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type Dim, formatShape, type Shape, sameShape } from './shape.ts';
 
 /** Element types under ONNX's names. */

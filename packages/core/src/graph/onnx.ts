@@ -1,4 +1,4 @@
-import { joinBytes } from '../bytes.ts';
+import { joinBytes } from '../base/bytes.ts';
 import { encodeHalf } from '../weights/half.ts';
 import type { Attribute, ElementType, Graph, Initialiser, Node, Value } from './graph.ts';
 import { float, integer, integers, lengthOf, nested, type Parts, string } from './protobuf.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** One side of a tensor: a number, or a rational multiple of a product of named symbols, for example `H/2` or `H*W/4`. */
 export type Dim = number | SymbolicDim;

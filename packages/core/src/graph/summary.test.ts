@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { elements } from '../base/tensor.ts';
 import { parametersOf } from '../model/describe.ts';
 import { emitElf } from '../model/emit.ts';
 import { CONFIGS } from '../model/presets.ts';
-import { elements } from '../tensor.ts';
 import { summariseOnnx } from './summary.ts';
 
 const model = { ...CONFIGS['elf-lw'], channels: 16 };

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { fields } from './protobuf.ts';
 
 /** A tensor at the border of an ONNX file; a side is a number or the name of a free dimension. */

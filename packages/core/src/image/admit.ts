@@ -1,4 +1,4 @@
-import { ElfinError, isElfinError } from '../errors.ts';
+import { ElfinError, isElfinError } from '../base/errors.ts';
 import { DEFAULT_LIMITS, type DecodeOptions, type Header, type Limits } from './codec.ts';
 import { truncated } from './formats/bytes.ts';
 import type { Format } from './formats/format.ts';

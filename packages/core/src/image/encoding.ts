@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type Codec, DEFAULT_QUALITY, type EncodeOptions, type Metadata, type OutputFormat } from './codec.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
 import { embedMetadata } from './metadata/embed.ts';

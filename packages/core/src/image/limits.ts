@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** Throws IMAGE_TOO_MANY_BYTES. For those who stream: may be asked again with every chunk, `length` being what has come so far. */
 export function checkBytes(length: number, limit: number): void {

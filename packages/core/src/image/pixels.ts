@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** Sample storage: 8-bit samples are 0…255, 16-bit samples 0…65535. */
 export type PixelData = Uint8Array | Uint8ClampedArray | Uint16Array;

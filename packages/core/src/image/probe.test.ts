@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AWKWARD } from '../../../../test/fixtures/images/awkward.ts';
 import { HOSTILE } from '../../../../test/fixtures/images/hostile.ts';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
-import { isElfinError } from '../errors.ts';
+import { isElfinError } from '../base/errors.ts';
 import { admitImage } from './admit.ts';
 import { DEFAULT_LIMITS, type Header } from './codec.ts';
 import { metadataBy } from './formats/format.ts';

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
-import { ElfinError, throwIfAborted } from '../errors.ts';
+import { ElfinError, throwIfAborted } from '../base/errors.ts';
 import type { PixelSink, PixelSource, Samples } from '../tiling/pixels.ts';
 import type { DecodeOptions, EncodeOptions, Header, Metadata } from './codec.ts';
 import { decodeStrictly, encodeError, encodeWith, openImage, SHARP } from './codecs/sharp-pipeline.ts';

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm, statfs, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** A file that exists only as long as somebody holds it. */
 export interface TempFile {

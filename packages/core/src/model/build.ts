@@ -1,9 +1,9 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
+import { elements } from '../base/tensor.ts';
 import { createGraph, type Graph, type ParameterSource, type Scope, type Value } from '../graph/graph.ts';
 import * as op from '../graph/ops.ts';
 import { type Dim, over, type Shape, symbol } from '../graph/shape.ts';
 import type { SessionOptions } from '../runtime/runtime.ts';
-import { elements } from '../tensor.ts';
 import { ELF, type ElfConfig } from './elf.ts';
 import { LOWERINGS, type Lowering, type Target } from './lowering.ts';
 import { createModule } from './module.ts';

@@ -1,5 +1,5 @@
+import { elements } from '../base/tensor.ts';
 import type { ParameterUse } from '../graph/graph.ts';
-import { elements } from '../tensor.ts';
 import { buildElf, zeros } from './build.ts';
 import type { ElfConfig } from './elf.ts';
 import { PRESETS, type PresetName } from './manifest.ts';

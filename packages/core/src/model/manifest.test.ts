@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isElfinError } from '../errors.ts';
+import { isElfinError } from '../base/errors.ts';
 import { type Manifest, modelName, modelSize, PRESETS, parseManifest, parseModelName, VARIANT } from './manifest.ts';
 import { TASKS } from './models.ts';
 

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type ModelSize, TASKS, type Task } from './models.ts';
 
 /** The names of the four network variants; presets.ts holds their configurations. */

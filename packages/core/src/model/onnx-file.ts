@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type OnnxPort, summariseOnnx } from '../graph/summary.ts';
 import type { SessionOptions } from '../runtime/runtime.ts';
 import { type Manifest, ONNX_VARIANT, PRESETS } from './manifest.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import type { ElfConfig } from './elf.ts';
 import type { PresetName } from './manifest.ts';
 

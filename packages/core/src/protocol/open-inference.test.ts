@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isElfinError } from '../errors.ts';
-import type { Tensor } from '../tensor.ts';
+import { isElfinError } from '../base/errors.ts';
+import type { Tensor } from '../base/tensor.ts';
 import {
   decodeInferRequest,
   decodeInferResponse,

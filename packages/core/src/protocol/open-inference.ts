@@ -7,8 +7,8 @@
  *
  * Sources: https://github.com/kserve/open-inference-protocol (REST), Triton's protocol/extension_binary_data.md.
  */
-import { ElfinError, type ElfinErrorCode } from '../errors.ts';
-import { elements, type Tensor, type TensorType } from '../tensor.ts';
+import { ElfinError, type ElfinErrorCode } from '../base/errors.ts';
+import { elements, type Tensor, type TensorType } from '../base/tensor.ts';
 
 export const HEADER_LENGTH = 'Inference-Header-Content-Length';
 

@@ -1,5 +1,5 @@
-import { joinBytes } from '../bytes.ts';
-import { ElfinError } from '../errors.ts';
+import { joinBytes } from '../base/bytes.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /**
  * Reads a whole body of at most `limit` bytes. A Content-Length may lie, so bytes are counted as they come.

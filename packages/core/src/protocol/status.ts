@@ -1,5 +1,5 @@
 import { type BareItem, isValidTokenStr, parseItem, serializeItem, Token } from 'structured-headers';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** The response header's name. */
 export const RESTORE_STATUS = 'Restore-Status';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import type { Port } from '../model/emit.ts';
 import { DATATYPES } from './open-inference.ts';
 

@@ -1,6 +1,6 @@
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ElfinError, isElfinError } from '../errors.ts';
+import { ElfinError, isElfinError } from '../base/errors.ts';
 
 /** How a file is written. */
 export interface WriteOptions {

@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { namedModel } from '../../../../test/helpers/accelerator.ts';
 import { identitySessions } from '../../../../test/helpers/identity-session.ts';
-import { createRestorer, loadSharpCodec } from '../node-restorer.ts';
 import type { EncodedOptions } from './encoded.ts';
+import { createRestorer, loadSharpCodec } from './node-restorer.ts';
 
 const { open, log } = identitySessions();
 const restorer = createRestorer({

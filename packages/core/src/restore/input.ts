@@ -1,5 +1,5 @@
-import { joinBytes } from '../bytes.ts';
-import { ElfinError, throwIfAborted } from '../errors.ts';
+import { joinBytes } from '../base/bytes.ts';
+import { ElfinError, throwIfAborted } from '../base/errors.ts';
 import { checkBytes } from '../image/limits.ts';
 
 /** Encoded images, wherever they come from. */

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
+import { ElfinError, isElfinError, throwIfAborted } from '../base/errors.ts';
 import { checkBytes } from '../image/limits.ts';
 import { readBytes } from './input.ts';
 

@@ -1,5 +1,5 @@
-import { interruptible, throwIfLate } from '../deadline.ts';
-import { aborted, throwIfAborted } from '../errors.ts';
+import { interruptible, throwIfLate } from '../base/deadline.ts';
+import { aborted, throwIfAborted } from '../base/errors.ts';
 import type { ModelRef } from '../model/models.ts';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.ts';
 import { sessionKey } from '../runtime/session-key.ts';

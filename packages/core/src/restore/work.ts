@@ -1,11 +1,11 @@
 import pLimit from 'p-limit';
-import { interruptible, throwIfLate } from '../deadline.ts';
-import { aborted, ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
-import { loadPart } from '../load-part.ts';
+import { interruptible, throwIfLate } from '../base/deadline.ts';
+import { aborted, ElfinError, isElfinError, throwIfAborted } from '../base/errors.ts';
+import { loadPart } from '../base/lazy-import.ts';
+import type { Tensor } from '../base/tensor.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
 import type { StatisticSlot } from '../model/statistics.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
-import type { Tensor } from '../tensor.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
 import { checkTiling, type TilingOptions } from '../tiling/plan.ts';
 import { checkStrength, type Progress, runTiles } from '../tiling/run.ts';

@@ -1,9 +1,9 @@
-import { ElfinError } from '../errors.ts';
-import { loadPart } from '../load-part.ts';
+import { ElfinError } from '../base/errors.ts';
+import { loadPart } from '../base/lazy-import.ts';
+import { sha256 } from '../base/sha256.ts';
 import type { Target } from '../model/lowering.ts';
 import { isOnnxModel } from '../model/manifest.ts';
 import type { ModelRef } from '../model/models.ts';
-import { sha256 } from '../sha256.ts';
 import type { SessionOptions } from './runtime.ts';
 
 export type { Target } from '../model/lowering.ts';

@@ -4,12 +4,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, expect, test } from 'vitest';
 import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../../../test/helpers/onnx/onnx_pb.js';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
-import { importOrtNode } from './node-ort.ts';
-import { createThreadEngine } from './node-thread.ts';
-import { createOrtEngine, toElfinError } from './ort.ts';
-import { callEngine, serveEngine } from './port.ts';
+import { importOrtNode } from './node/native.ts';
+import { callEngine, serveEngine } from './node/port.ts';
+import { createThreadEngine } from './node/thread.ts';
+import { createOrtEngine, toElfinError } from './ort/ort.ts';
 
 const CPU = { executionProviders: ['cpu'], logSeverityLevel: 4 } as const;
 const thread = createThreadEngine();
@@ -52,7 +52,7 @@ test('the thread ends when the calls under way are done; its graphs are gone, an
 });
 
 test('a process that exits while a tile is running does so in peace', async () => {
-  const node = fileURLToPath(new URL('../node.ts', import.meta.url));
+  const node = fileURLToPath(new URL('../entries/node.ts', import.meta.url));
   const seeds = fileURLToPath(new URL('../../../../test/helpers/seeded-model.ts', import.meta.url));
   const program = `
     import { createNodeRuntime } from ${JSON.stringify(pathToFileURL(node).href)};

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { seededModel } from '../../../../test/helpers/seeded-model.ts';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import type { ModelRef } from '../model/models.ts';
 import type { Engine } from './engine.ts';
 import { type Candidate, createLocalRuntime } from './local.ts';

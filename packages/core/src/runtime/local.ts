@@ -1,8 +1,8 @@
 import type { InferenceSession } from 'onnxruntime-common';
 import pLimit from 'p-limit';
-import { ElfinError, throwIfAborted } from '../errors.ts';
+import { ElfinError, throwIfAborted } from '../base/errors.ts';
+import { elements } from '../base/tensor.ts';
 import type { ModelRef } from '../model/models.ts';
-import { elements } from '../tensor.ts';
 import { createEmitter, type Target } from './emit.ts';
 import type { Engine, Loaded } from './engine.ts';
 import type { Backend, Feeds, Runtime, Session, SessionOptions } from './runtime.ts';

@@ -1,5 +1,5 @@
+import type { Tensor } from '../base/tensor.ts';
 import type { ModelRef } from '../model/models.ts';
-import type { Tensor } from '../tensor.ts';
 
 /** How a session's graph takes and gives pixels and what it is told of the whole image; see docs/tiling.md. */
 export interface SessionOptions {

@@ -1,7 +1,7 @@
 import type { LimitFunction } from 'p-limit';
-import { interruptible, throwIfLate } from '../deadline.ts';
-import { aborted, ElfinError, isElfinError, throwIfAborted } from '../errors.ts';
-import { elements } from '../tensor.ts';
+import { interruptible, throwIfLate } from '../base/deadline.ts';
+import { aborted, ElfinError, isElfinError, throwIfAborted } from '../base/errors.ts';
+import { elements } from '../base/tensor.ts';
 import type { Engine, Loaded } from './engine.ts';
 import type { Backend, Feeds, Outputs, RunOptions, Session } from './runtime.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type IdentityOptions, identityLayout, identitySessions } from '../../../../test/helpers/identity-session.ts';
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { imageSink, imageSource, type PixelSource } from './pixels.ts';
 import type { TilingOptions } from './plan.ts';

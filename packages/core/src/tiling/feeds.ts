@@ -1,6 +1,6 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
+import type { Tensor } from '../base/tensor.ts';
 import type { Feeds, SessionOptions } from '../runtime/runtime.ts';
-import type { Tensor } from '../tensor.ts';
 import { support } from './axis.ts';
 import { readReflected } from './pad.ts';
 import type { PixelSource, Samples } from './pixels.ts';

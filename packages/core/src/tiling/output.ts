@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type Assembler, createAssembler, type Unfinished } from './assemble.ts';
 import { halveAxis } from './axis.ts';
 import type { PixelSink, PixelSource, Samples } from './pixels.ts';

@@ -1,5 +1,5 @@
-import { throwIfLate } from '../deadline.ts';
-import { isElfinError, throwIfAborted } from '../errors.ts';
+import { throwIfLate } from '../base/deadline.ts';
+import { isElfinError, throwIfAborted } from '../base/errors.ts';
 import type { Backend, Feeds, Outputs, Session, SessionOptions } from '../runtime/runtime.ts';
 import { firstRow, type Unfinished } from './assemble.ts';
 import { coreMask, cutImage, cutQuadrants, type Io, planesOf, type Tile, tilesOf } from './feeds.ts';

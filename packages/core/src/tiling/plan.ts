@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import { type Axis, splitAxis } from './axis.ts';
 import { ceilToMultiple, MULTIPLE } from './pad.ts';
 

@@ -1,4 +1,4 @@
-import { ElfinError, isElfinError } from '../errors.ts';
+import { ElfinError, isElfinError } from '../base/errors.ts';
 import type { Backend } from '../runtime/runtime.ts';
 import type { TilingJob } from './job.ts';
 import { attempt, type State } from './passes.ts';

@@ -1,4 +1,4 @@
-import { throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../base/errors.ts';
 import type { PixelSource, Samples } from './pixels.ts';
 
 const ROWS_AT_ONCE = 64;

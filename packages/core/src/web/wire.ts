@@ -1,4 +1,4 @@
-import { ElfinError, type ElfinErrorCode, type ErrorData, isElfinError } from '../errors.ts';
+import { ElfinError, type ElfinErrorCode, type ErrorData, isElfinError } from '../base/errors.ts';
 
 /** An error as it crosses between page and worker, where classes are lost. */
 export interface WireError {

@@ -1,5 +1,5 @@
-export type { ImportedModel, ImportOptions } from '../import-checkpoint.ts';
-export { importCheckpoint, readWeights } from '../import-checkpoint.ts';
+export type { ImportedModel, ImportOptions } from '../checkpoint/import-checkpoint.ts';
+export { importCheckpoint, readWeights } from '../checkpoint/import-checkpoint.ts';
 export type * from './keys.ts';
 export type * from './safetensors.ts';
 export { readSafetensors, writeSafetensors } from './safetensors.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** A Python object, as far as checkpoints need them: dict and OrderedDict become Map, list becomes array. */
 export type PickleValue =

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isElfinError } from '../errors.ts';
+import { isElfinError } from '../base/errors.ts';
 import { readSafetensors, writeSafetensors } from './safetensors.ts';
 import type { WeightTensor } from './state-dict.ts';
 

@@ -1,5 +1,5 @@
-import { ElfinError } from '../errors.ts';
-import { elements } from '../tensor.ts';
+import { ElfinError } from '../base/errors.ts';
+import { elements } from '../base/tensor.ts';
 import { DTYPE_BYTES, type Dtype, isWeightDtype, toFloat32 } from './dtypes.ts';
 import { encodeHalf } from './half.ts';
 import type { StateDict, WeightTensor } from './state-dict.ts';

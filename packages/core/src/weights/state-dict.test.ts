@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { isElfinError } from '../errors.ts';
+import { isElfinError } from '../base/errors.ts';
 import type { ExpectedParameter } from './keys.ts';
 import { loadStateDict, type StoredWeights, type WeightTensor } from './state-dict.ts';
 import { readTorch } from './torch.ts';

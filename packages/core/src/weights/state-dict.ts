@@ -1,4 +1,4 @@
-import { ElfinError } from '../errors.ts';
+import { ElfinError } from '../base/errors.ts';
 import {
   compareKeys,
   type ExpectedParameter,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { zipSync } from 'fflate';
 import { expect, test } from 'vitest';
 import { checkpoint, latin1, tensor, text } from '../../../../test/helpers/checkpoint.ts';
-import { isElfinError } from '../errors.ts';
+import { isElfinError } from '../base/errors.ts';
 import { readTorch } from './torch.ts';
 
 const fixture = (name: string): Uint8Array =>

@@ -1,5 +1,5 @@
-import { ElfinError, isElfinError } from '../errors.ts';
-import { elements } from '../tensor.ts';
+import { ElfinError, isElfinError } from '../base/errors.ts';
+import { elements } from '../base/tensor.ts';
 import { DTYPE_BYTES, type Dtype, isWeightDtype, toFloat32 } from './dtypes.ts';
 import { asTuple, type Global, isGlobal, type Made, type PickleValue, unpickle } from './pickle.ts';
 import type { WeightsFile } from './safetensors.ts';

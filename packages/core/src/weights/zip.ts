@@ -1,6 +1,6 @@
 import { inflateSync } from 'fflate';
-import { crc32 } from '../crc32.ts';
-import { ElfinError } from '../errors.ts';
+import { crc32 } from '../base/crc32.ts';
+import { ElfinError } from '../base/errors.ts';
 
 /** One file of an archive; nothing is unpacked before {@link ZipEntry.read}. */
 export interface ZipEntry {

@@ -1,4 +1,4 @@
-import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec } from '../options.ts';
+import { OPTION_NAMES, OPTIONS, type OptionName, type OptionSpec } from '../url/options.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
 

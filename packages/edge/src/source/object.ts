@@ -1,4 +1,5 @@
-import { ElfinError, isElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError, isElfinError } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import type { Source } from './source.ts';
 
 /**

@@ -3,7 +3,8 @@ import type {
   DurableObjectState,
   Response as WorkersResponse,
 } from '@cloudflare/workers-types';
-import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
+import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
 import { readAll, streamOf } from './bytes.ts';
 
 interface Stored {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore, throwIfAborted } from '@elfin/core';
+import { ElfinError, throwIfAborted } from '@elfin/core';
+import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
 import { readAll, streamOf } from './bytes.ts';
 
 /** After this long a lock's holder is taken for dead: it only ever holds one over a rename. */

@@ -1,5 +1,6 @@
 import type { R2Bucket, R2Object } from '@cloudflare/workers-types';
-import { ElfinError, isElfinError, type ObjectBody, type ObjectHead, type ObjectStore } from '@elfin/core';
+import { ElfinError, isElfinError } from '@elfin/core';
+import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
 import { readAll } from './bytes.ts';
 
 function toHead(object: R2Object): ObjectHead {

@@ -1,4 +1,5 @@
-import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
+import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
 import { AwsClient } from 'aws4fetch';
 import { decodeValue, readAll } from './bytes.ts';
 

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ObjectBody, type ObjectStore, probeConditionalWrites } from '@elfin/core';
+import { type ObjectBody, type ObjectStore, probeConditionalWrites } from '@elfin/storage';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startS3 } from '../../../../test/helpers/s3-server.ts';
 import { readAll } from './bytes.ts';

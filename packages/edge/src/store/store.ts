@@ -1,7 +1,8 @@
-import { type ObjectStore, sha256 } from '@elfin/core';
+import { sha256 } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { sha256 as sha256Now } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { ResultInfo } from '../headers.ts';
+import type { ResultInfo } from '../http/headers.ts';
 import type { Revision } from '../source/source.ts';
 import { readAll } from './bytes.ts';
 

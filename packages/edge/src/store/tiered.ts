@@ -1,4 +1,4 @@
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { readAll, streamOf } from './bytes.ts';
 
 /**

@@ -12,7 +12,7 @@ import {
 import { Hono } from 'hono';
 import { bearerAuth } from 'hono/bearer-auth';
 import { createMiddleware } from 'hono/factory';
-import { asElfinError, retryAfter, statusOf } from '../errors.ts';
+import { asElfinError, retryAfter, statusOf } from '../http/errors.ts';
 import { createBatcher } from './batcher.ts';
 import { createBodyReader } from './body.ts';
 import { checkFeeds, createGraphs, pixelsOf } from './graphs.ts';

@@ -4,9 +4,9 @@ import { createRemoteRuntime, MODEL_HEADER, MODELS_HEADER } from '@elfin/core/re
 import { afterEach, describe, expect, test } from 'vitest';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { createAccelerator, namedModel } from '../../../../test/helpers/accelerator.ts';
-import type { WorkContext } from '../engine.ts';
-import { NO_METRICS } from '../metrics.ts';
-import { createWorkerPlace } from '../offload.ts';
+import type { WorkContext } from '../backends/backend.ts';
+import { createWorkerPlace } from '../backends/whole-image.ts';
+import { NO_METRICS } from '../http/metrics.ts';
 import type { WorkerOptions } from './app.ts';
 import { serveWorker } from './node.ts';
 import { createWholeImages, type WholeImageOptions } from './whole-image.ts';

@@ -8,10 +8,10 @@ import {
   throwIfAborted,
 } from '@elfin/core';
 import { NO_MODEL } from '@elfin/core/remote';
-import { createLocalPlace, mediaType, type PixelRestorer } from '../engine.ts';
-import { checkFit } from '../fit-limit.ts';
-import { createGate } from '../gate.ts';
-import { NO_METRICS } from '../metrics.ts';
+import { createLocalPlace, mediaType, type PixelRestorer } from '../backends/backend.ts';
+import { NO_METRICS } from '../http/metrics.ts';
+import { checkFit } from '../result/fit-limit.ts';
+import { createGate } from '../result/gate.ts';
 
 /** A whole image restored: what `POST /restore` answers. */
 export interface RestoredBytes {

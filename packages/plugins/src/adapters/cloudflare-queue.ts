@@ -1,5 +1,5 @@
-import { runBatch } from '../batch.ts';
-import type { Outcome } from '../outcome.ts';
+import { runBatch } from '../job/batch.ts';
+import type { Outcome } from '../job/outcome.ts';
 import type { Handled, Trigger } from '../trigger.ts';
 
 /** The part of Cloudflare's Message and MessageBatch that is used. */

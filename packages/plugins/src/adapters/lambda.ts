@@ -1,5 +1,5 @@
 import { ElfinError } from '@elfin/core';
-import type { Outcome } from '../outcome.ts';
+import type { Outcome } from '../job/outcome.ts';
 import type { Handled, Trigger } from '../trigger.ts';
 
 /** The part of Lambda's context that is used. */

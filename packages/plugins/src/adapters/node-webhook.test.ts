@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
+import { openJournal, startWatch, type WatchOptions } from '../entries/node.ts';
+import { asS3Notification } from '../entries/sqs.ts';
 import { createMemoryStorage, createTrigger, type TriggerOptions, type UploadEvent } from '../index.ts';
-import { openJournal, startWatch, type WatchOptions } from '../node.ts';
-import { asS3Notification } from '../sqs.ts';
 
 const SECRET = 'correct-horse-battery';
 let folder: string;

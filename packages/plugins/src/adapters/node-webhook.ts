@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { ElfinError } from '@elfin/core';
-import type { Journal } from '../journal.ts';
 import { chunksOf } from '../storage/storage.ts';
+import type { Journal } from '../watch/journal.ts';
 
 export interface WebhookOptions {
   /** Where events are kept until they are done. */

@@ -1,4 +1,4 @@
-import { RESTORED_MARK } from '../marks.ts';
+import { RESTORED_MARK } from '../job/marks.ts';
 import { compact, decodeFormKey, type EventSource, isRecord, recordsOf, type UploadEvent } from './event.ts';
 import { BROKEN_KEY, commonFields, parseRecords } from './s3.ts';
 

@@ -1,4 +1,5 @@
-import { ElfinError, type ObjectBody, type ObjectHead, type ObjectStore, sha256 } from '@elfin/core';
+import { ElfinError, sha256 } from '@elfin/core';
+import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
 import { bytesOf } from './storage.ts';
 
 interface Kept extends ObjectHead {

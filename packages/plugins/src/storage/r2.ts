@@ -1,4 +1,5 @@
-import { ElfinError, type ObjectHead, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
+import type { ObjectHead, ObjectStore } from '@elfin/storage';
 import { compact } from '../events/event.ts';
 import { bytesOf } from './storage.ts';
 

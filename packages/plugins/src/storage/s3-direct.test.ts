@@ -1,13 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { type HttpRequest, HttpResponse } from '@smithy/core/protocols';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startS3 } from '../../../../test/helpers/s3-server.ts';
 import { awkwardKeys } from '../../../../test/helpers/storm.ts';
 import { bytesAt } from '../../../../test/helpers/upload.ts';
-import { createS3Storage, type S3StorageOptions } from '../s3.ts';
+import { createS3Storage, type S3StorageOptions } from '../entries/s3.ts';
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {

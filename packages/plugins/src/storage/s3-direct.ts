@@ -1,5 +1,5 @@
 import type { S3Client } from '@aws-sdk/client-s3';
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { bareEtag } from '../events/event.ts';
 import { headOf, metadataOf, quoted, type S3Head, taggingOf, type WriteExtras } from './s3-head.ts';
 import { createSender, type ObjectAnswer } from './s3-request.ts';

@@ -1,5 +1,5 @@
 import type { PutObjectCommandInput } from '@aws-sdk/client-s3';
-import type { ObjectHead } from '@elfin/core';
+import type { ObjectHead } from '@elfin/storage';
 import { bareEtag, compact } from '../events/event.ts';
 import { decodeWords, encodeWords } from './encoded-words.ts';
 

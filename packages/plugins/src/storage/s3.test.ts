@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createS3Storage } from '../entries/s3.ts';
 import { assertConditionalWrites } from '../index.ts';
-import { createS3Storage } from '../s3.ts';
 import { s3Error } from './s3-error.ts';
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];

@@ -8,7 +8,8 @@ import {
   type S3Client,
   type StorageClass,
 } from '@aws-sdk/client-s3';
-import { ElfinError, type ObjectStore } from '@elfin/core';
+import { ElfinError } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { bareEtag } from '../events/event.ts';
 import { directly } from './s3-direct.ts';
 import { s3Error } from './s3-error.ts';

@@ -1,4 +1,4 @@
-import type { ObjectStore } from '@elfin/core';
+import type { ObjectStore } from '@elfin/storage';
 import { expect, it } from 'vitest';
 import { oneWriteASecond } from '../../../../test/helpers/slow-store.ts';
 import { assertConditionalWrites, createMemoryStorage } from '../index.ts';

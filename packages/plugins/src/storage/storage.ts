@@ -1,12 +1,11 @@
+import { ElfinError, joinBytes } from '@elfin/core';
 import {
-  ElfinError,
-  joinBytes,
   type ObjectBody,
   type ObjectStore,
   type PutOptions,
   type PutResult,
   probeConditionalWrites,
-} from '@elfin/core';
+} from '@elfin/storage';
 
 /** Which store holds a bucket; undefined for a bucket that the application does not serve. */
 export type Storage = (bucket: string) => ObjectStore | undefined;

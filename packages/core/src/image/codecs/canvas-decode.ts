@@ -1,5 +1,5 @@
-import { ElfinError, throwIfAborted } from '../../errors.ts';
-import { loadPart } from '../../load-part.ts';
+import { ElfinError, throwIfAborted } from '../../base/errors.ts';
+import { loadPart } from '../../base/lazy-import.ts';
 import { admitImage } from '../admit.ts';
 import type { Decoded, DecodeOptions, Header, ImageFormat } from '../codec.ts';
 import { corrupt, unsupported } from '../formats/bytes.ts';

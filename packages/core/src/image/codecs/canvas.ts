@@ -1,4 +1,4 @@
-import { ElfinError, throwIfAborted } from '../../errors.ts';
+import { ElfinError, throwIfAborted } from '../../base/errors.ts';
 import type { Codec } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
 import { writePng } from '../formats/png-write.ts';

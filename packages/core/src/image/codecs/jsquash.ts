@@ -1,4 +1,4 @@
-import { ElfinError, isElfinError, throwIfAborted } from '../../errors.ts';
+import { ElfinError, isElfinError, throwIfAborted } from '../../base/errors.ts';
 import { admitImage } from '../admit.ts';
 import type { Codec, Header } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';

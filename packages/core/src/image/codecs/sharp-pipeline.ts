@@ -1,5 +1,5 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
-import { ElfinError } from '../../errors.ts';
+import { ElfinError } from '../../base/errors.ts';
 import { admitImage } from '../admit.ts';
 import {
   type Codec,

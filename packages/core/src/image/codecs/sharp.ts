@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../base/errors.ts';
 import type { Codec } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
 import { bitDepth, checkPixels, type PixelImage } from '../pixels.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '../../errors.ts';
+import { ElfinError } from '../../base/errors.ts';
 
 /** Bounds-checked look at bytes: whatever lies past the end throws IMAGE_TRUNCATED, never reads `undefined`. */
 export interface ByteView {

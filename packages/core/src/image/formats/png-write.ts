@@ -1,5 +1,5 @@
 import { zlibSync } from 'fflate';
-import { crc32 } from '../../crc32.ts';
+import { crc32 } from '../../base/crc32.ts';
 import { bitDepth, type PixelImage } from '../pixels.ts';
 import { ascii, concat, u32be } from './bytes.ts';
 

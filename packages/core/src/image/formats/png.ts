@@ -1,5 +1,5 @@
 import { Unzlib } from 'fflate';
-import { crc32 } from '../../crc32.ts';
+import { crc32 } from '../../base/crc32.ts';
 import type { Header, Metadata } from '../codec.ts';
 import { forgetOrientation, readOrientation } from '../metadata/orientation.ts';
 import { ascii, concat, corrupt, startsWith, u32be, viewBytes } from './bytes.ts';

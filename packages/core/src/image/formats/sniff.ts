@@ -1,4 +1,4 @@
-import { ElfinError } from '../../errors.ts';
+import { ElfinError } from '../../base/errors.ts';
 import type { ImageFormat } from '../codec.ts';
 import { ascii, latin1, startsWith, truncated, unsupported } from './bytes.ts';
 

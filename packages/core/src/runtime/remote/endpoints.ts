@@ -9,8 +9,8 @@ import {
   type IPolicy,
   wrap,
 } from 'cockatiel';
-import { interruptible, LONGEST_WAIT } from '../../deadline.ts';
-import { aborted, ElfinError, isElfinError } from '../../errors.ts';
+import { interruptible, LONGEST_WAIT } from '../../base/deadline.ts';
+import { aborted, ElfinError, isElfinError } from '../../base/errors.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
 /** As many connections as workerd opens for one request; enough to fill a worker's batch while another runs. */

@@ -1,4 +1,4 @@
-import { aborted, ElfinError, type ElfinErrorCode, ERRORS } from '../../errors.ts';
+import { aborted, ElfinError, type ElfinErrorCode, ERRORS } from '../../base/errors.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
 import { parseRetryAfter } from '../../protocol/retry-after.ts';
 

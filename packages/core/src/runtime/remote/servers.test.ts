@@ -2,10 +2,10 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { namedModel } from '../../../../../test/helpers/accelerator.ts';
+import type { Tensor } from '../../base/tensor.ts';
 import { decodeInferRequest, encodeInferResponse, HEADER_LENGTH } from '../../protocol/open-inference.ts';
 import { createSessionPool } from '../../restore/sessions.ts';
-import type { Tensor } from '../../tensor.ts';
-import { createRemoteRuntime } from '../remote.ts';
+import { createRemoteRuntime } from './remote.ts';
 
 const model = namedModel();
 const NAME = `${model.name}.uint8`;

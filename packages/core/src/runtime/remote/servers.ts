@@ -1,4 +1,4 @@
-import { ElfinError, type ElfinErrorCode, isElfinError, throwIfAborted } from '../../errors.ts';
+import { ElfinError, type ElfinErrorCode, isElfinError, throwIfAborted } from '../../base/errors.ts';
 import { DATATYPES } from '../../protocol/open-inference.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
 import type { SessionOptions } from '../runtime.ts';

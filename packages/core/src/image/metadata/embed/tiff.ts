@@ -1,4 +1,4 @@
-import { ElfinError } from '../../../errors.ts';
+import { ElfinError } from '../../../base/errors.ts';
 import type { Metadata } from '../../codec.ts';
 import { concat, u32le } from '../../formats/bytes.ts';
 import { openTiff, TYPE_SIZES } from '../../formats/ifd.ts';

@@ -1,0 +1,14 @@
+export { loadModel, writeModel } from '../checkpoint/model-files.ts';
+export * from '../index.ts';
+export { checkWritable, type WriteOptions, writeAtomically } from '../restore/atomic.ts';
+export type { EncodedOptions, RestoredBytes } from '../restore/encoded.ts';
+export {
+  createRestorer,
+  type FileRestoreOptions,
+  formatOf,
+  loadSharpCodec,
+  type NodeRestoreInput,
+  type NodeRestorer,
+  type NodeRestorerOptions,
+} from '../restore/node-restorer.ts';
+export { createNodeRuntime, type NodeDevice, type NodeRuntimeOptions } from '../runtime/node/node.ts';

@@ -1,0 +1,178 @@
+import { ElfinError, isElfinError, throwIfAborted } from '../../base/errors.ts';
+import { checkPixels } from '../../image/pixels.ts';
+import type { Download, ModelRef, ModelSize, Models } from '../../model/models.ts';
+import type { Classify } from '../../restore/options.ts';
+import type { Restorer, WarmupOptions } from '../../restorer.ts';
+import type { Backend } from '../../runtime/runtime.ts';
+import type { Progress } from '../../tiling/run.ts';
+import type { WireModel } from '../messages.ts';
+import { toWireInput, type WebInput } from './input.ts';
+import { type Link, openLink } from './link.ts';
+
+export interface WebRestorerOptions {
+  readonly models: Models;
+  /** `auto` (default): WebGPU where the browser has an adapter, else wasm. Anything else: that and nothing else. */
+  readonly device?: 'auto' | 'webgpu' | 'wasm';
+  /** Threads of wasm: all that the machine has by default, one where the page is not cross-origin isolated. */
+  readonly threads?: number;
+  /**
+   * A folder that holds `web-worker.js` and onnxruntime-web's files, for pages without a bundler and for those who serve
+   * everything themselves. Left out, bundlers find the files.
+   */
+  readonly assets?: string | URL;
+  /** Starts the worker, where neither of the above fits. */
+  readonly worker?: () => Worker;
+  /** For `task: 'auto'`, instead of elfin's own. Called on the page's thread with a small picture. */
+  readonly classify?: Classify;
+}
+
+export interface PreloadOptions extends WarmupOptions {
+  /** Bytes of weights and of ONNX Runtime's wasm as they arrive. */
+  readonly onProgress?: (progress: PreloadProgress) => void;
+}
+
+export interface PreloadProgress extends Download {
+  readonly part: 'weights' | 'runtime';
+}
+
+export interface WebRestorer extends Restorer<WebInput> {
+  /** `warmup` with byte progress: fetches what is needed, checks it, opens the model. Errors: NETWORK_FAILED besides. */
+  preload(options: PreloadOptions): Promise<Backend>;
+}
+
+// A device that is lost this often is not going to stay.
+const MOST_LOSSES = 2;
+
+/**
+ * A restorer whose work is done in a Web Worker: decoding, tiling and the network never run on the page's thread. The worker
+ * starts at the first call and is ended by `dispose`, which gives all its memory back. When the GPU is lost, the call under
+ * way begins again in another worker, after two losses without WebGPU (`backend.declined` says so); where `device` is
+ * `webgpu` it fails with RUNTIME_FAILED, as it does when the worker dies, and the next call starts afresh.
+ * Errors: OPTION_INVALID, CONFIG_INVALID for a page without HTTPS.
+ */
+export function createRestorer(options: WebRestorerOptions): WebRestorer {
+  const { models, device = 'auto', threads, assets, classify } = options;
+  if (!['auto', 'webgpu', 'wasm'].includes(device)) {
+    throw new ElfinError('OPTION_INVALID', `device must be auto, webgpu or wasm, not ${device}.`);
+  }
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
+    throw new ElfinError('OPTION_INVALID', `threads must be a whole number from 1 to 1024, not ${threads}.`);
+  }
+  if (!globalThis.crypto?.subtle) {
+    throw new ElfinError('CONFIG_INVALID', 'elfin needs a secure page: serve it over HTTPS, or from localhost.');
+  }
+  const folder =
+    assets === undefined ? undefined : new URL(`${String(assets).replace(/\/?$/, '/')}`, location.href).href;
+  const known = new Map<string, ModelRef>();
+  const listeners = new Set<(progress: PreloadProgress) => void>();
+  let link: Link | undefined;
+  let losses = 0;
+  let over: ElfinError | undefined;
+
+  const announce = (progress: PreloadProgress) => {
+    for (const listener of listeners) listener(progress);
+  };
+  const wire = (model: ModelRef): WireModel => {
+    known.set(model.digest, model);
+    const { name, digest, manifest } = model;
+    return { name, digest, manifest };
+  };
+  const modelOf = (model: ModelSize | ModelRef | undefined) => {
+    if (model === undefined) return {};
+    return { model: typeof model === 'string' ? model : wire(model) };
+  };
+
+  function connect(): Link {
+    if (over) throw over;
+    if (link?.alive()) return link;
+    const lost = losses >= MOST_LOSSES && device === 'auto';
+    link = openLink({
+      worker: options.worker ?? (() => startWorker(folder)),
+      settings: {
+        device,
+        classify: classify !== undefined,
+        ...(threads !== undefined && { threads }),
+        ...(folder !== undefined && { assets: folder }),
+        ...(lost && { avoid: `the device was lost ${losses} times` }),
+      },
+      answers: {
+        model: async ({ task, size }) => wire(await models.resolve(task, size)),
+        weights: ({ digest }) =>
+          known.get(digest)!.bytes({ onProgress: (download) => announce({ part: 'weights', ...download }) }),
+        classify: async ({ thumbnail }) => classify!(thumbnail),
+      },
+      onDownload: (download) => announce({ part: 'runtime', ...download }),
+      onLost: () => losses++,
+    });
+    return link;
+  }
+
+  /** Does what needs a worker; with another one when the GPU was lost meanwhile, in the end without WebGPU. */
+  async function steadily<T>(work: (link: Link) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await work(connect());
+      } catch (error) {
+        if (!(device === 'auto' && isElfinError(error) && error.data.lost === true)) throw error;
+      }
+    }
+  }
+
+  async function warm({ task, model, signal }: WarmupOptions): Promise<Backend> {
+    throwIfAborted(signal);
+    return steadily((worker) => worker.call('warmup', { task, ...modelOf(model) }, { signal }));
+  }
+
+  async function dispose(): Promise<void> {
+    over ??= new ElfinError('DISPOSED', 'The restorer is disposed; make a new one.');
+    link?.end(over);
+    link = undefined;
+    known.clear();
+  }
+
+  return {
+    async restore(input, { signal, onProgress, onTile, model, ...given }) {
+      throwIfAborted(signal);
+      const reading = { ...given, ...(signal && { signal }) };
+      // Streams can be read but once.
+      const source = input instanceof ReadableStream ? (await toWireInput(input, reading)).input : input;
+      let fraction = 0;
+      const progress =
+        onProgress &&
+        ((step: Progress) => {
+          fraction = Math.max(fraction, step.fraction);
+          onProgress({ ...step, fraction });
+        });
+      const { image, prior, beside, report } = await steadily(async (worker) => {
+        const { input: sent, transfer } = await toWireInput(source, reading);
+        const ask = { input: sent, options: { ...given, ...modelOf(model) }, tiles: onTile !== undefined };
+        return worker.call('restore', ask, { signal, transfer, hooks: { progress, tile: onTile } });
+      });
+      return { image: checkPixels(image), degradation: () => prior, ...beside, report };
+    },
+    warmup: warm,
+    async preload({ onProgress, ...given }) {
+      if (onProgress) listeners.add(onProgress);
+      try {
+        return await warm(given);
+      } finally {
+        if (onProgress) listeners.delete(onProgress);
+      }
+    },
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+function startWorker(assets: string | undefined): Worker {
+  if (assets === undefined) {
+    // Written out in exactly this form: bundlers look for it.
+    return new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module', name: 'elfin' });
+  }
+  const url = new URL('web-worker.js', assets);
+  if (url.origin === location.origin) return new Worker(url, { type: 'module', name: 'elfin' });
+  // Workers must be of the page's origin; what they import need not.
+  const text = `import ${JSON.stringify(url.href)};`;
+  const local = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
+  return new Worker(local, { type: 'module', name: 'elfin' });
+}

@@ -1,0 +1,2 @@
+/** `@elfin/edge/workerd`: what only a Cloudflare Worker has. */
+export { createDurableStore, StoreObject } from '../store/durable.ts';

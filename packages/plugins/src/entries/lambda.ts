@@ -1,0 +1,1 @@
+export { createLambdaHandler, type LambdaContext } from '../adapters/lambda.ts';

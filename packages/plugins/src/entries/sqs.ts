@@ -1,0 +1,1 @@
+export { asS3Notification, enqueueToSqs } from '../backfill/enqueue-sqs.ts';

@@ -1,1 +1,0 @@
-export { createLambdaHandler, type LambdaContext } from './adapters/lambda.ts';

@@ -1,1 +1,0 @@
-export { asS3Notification, enqueueToSqs } from './enqueue-sqs.ts';

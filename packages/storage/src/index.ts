@@ -1,0 +1,2 @@
+export { probeConditionalWrites } from './conditional-writes.ts';
+export type * from './object-store.ts';
