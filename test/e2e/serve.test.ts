@@ -118,6 +118,20 @@ test('metrics, the playground and its signer are there', async () => {
   expect((await fetch(server.url + signed)).status).toBe(200);
 });
 
+test('metrics and health have a port of their own if asked', async () => {
+  const other = await serve({
+    port: 0,
+    env: { ELFIN_URL_KEYS: keys, ELFIN_STORE: join(folder, 'apart'), ELFIN_METRICS_PORT: '0' },
+  });
+  const status = async (url: string) => (await fetch(url)).status;
+  expect([await status(`${other.url}/metrics`), await status(`${other.url}/livez`)]).toEqual([404, 200]);
+  expect(await (await fetch(`${other.metricsUrl}/metrics`)).text()).toContain('elfin_queue_depth 0');
+  expect([await status(`${other.metricsUrl}/readyz`), await status(`${other.metricsUrl}/openapi.json`)]).toEqual([
+    200, 404,
+  ]);
+  await other.close();
+});
+
 test('an http source is fetched through checks at connect: loopback is refused although it is listed', async () => {
   const origin = createServer((_, response) => response.end(readImage('rgb.jpg')));
   await new Promise<void>((listening) => origin.listen(0, '127.0.0.1', listening));

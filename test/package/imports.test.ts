@@ -168,9 +168,7 @@ describe('what computes does nothing else', () => {
   test('it imports nothing of runtimes, codecs or the facade but their types', () => {
     const wrong = pure.flatMap(({ path }) =>
       [...leadsTo(path)]
-        .filter((target) =>
-          /core\/src\/(runtime|image\/codecs|restore|restorer|entries|web|classify)/.test(target),
-        )
+        .filter((target) => /core\/src\/(runtime|image\/codecs|restore|restorer|entries|web|classify)/.test(target))
         .map((target) => `${path} → ${target}`),
     );
     expect(wrong).toEqual([]);

@@ -180,6 +180,30 @@ export function testAnswers(scene: Scene): void {
     expect(Number(/max-age=(\d+)/.exec(short.headers.get('cache-control') ?? '')?.[1])).toBeLessThanOrEqual(101);
   });
 
+  test('what the origin keeps from shared caches is told to them, and no-store is kept nowhere', async () => {
+    const { get, origin, store, inverter, png } = await setUp();
+    const path = 'restore=derain,format=png/rain.png';
+    origin.objects.set('/rain.png', { bytes: png, etag: '"v1"', scope: 'private', immutable: true });
+    for (const cache of ['miss', 'hit']) {
+      const response = await get(path);
+      expect(response.headers.get('cache-control')).toBe('private, max-age=31536000, immutable');
+      expect(response.headers.get('elfin-info')).toContain(`cache=${cache}`);
+    }
+    if (scene.background === 'queue') return;
+    origin.objects.set('/secret.png', { bytes: png, etag: '"v2"', scope: 'no-store' });
+    const kept = async () => [await store.list('result/'), await store.list('ref/')].flatMap(({ objects }) => objects);
+    const before = (await kept()).length;
+    const response = await get('restore=derain,format=png/secret.png');
+    expect([response.headers.get('cache-control'), response.headers.get('cdn-cache-control')]).toEqual([
+      'no-store',
+      'no-store',
+    ]);
+    expect(await kept()).toHaveLength(before);
+    // Whoever was sent away while it was made finds it for some seconds, in memory.
+    await get('restore=derain,format=png/secret.png');
+    expect(inverter.state.runs).toBe(2);
+  });
+
   test('purging a source makes the next request ask it', async () => {
     const { get, edge, origin } = await setUp();
     await get('restore=derain/rain.png');

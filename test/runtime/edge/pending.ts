@@ -1,6 +1,13 @@
+import type { Edge } from '@elfin/edge';
 import { expect, test } from 'vitest';
 import { gate } from './scene.ts';
 import { bytesOf, type Scene } from './set-up.ts';
+
+/** As whoever has a key cancels the job that a `Location` names. */
+async function cancel(edge: Edge, location: string): Promise<Response> {
+  const job = /\/jobs\/([^?]+)/.exec(location)?.[1] as string;
+  return edge.app.request(await (edge.signer as NonNullable<Edge['signer']>).signCancel(job), { method: 'POST' });
+}
 
 /** Work that takes longer than its request: interim answers, jobs, single flight. */
 export function testPending(scene: Scene): void {
@@ -145,7 +152,11 @@ export function testPending(scene: Scene): void {
     inverter.state.hold = closed;
     const path = 'restore=derain,pending=202/rain.png';
     const job = (await get(path)).headers.get('location') as string;
-    const cancelled = await edge.app.request(job.replace('?', '/cancel?'), { method: 'POST' });
+    // Everybody who asked for the picture was told its job: that is no right to stop it for the others.
+    for (const query of ['', '?sig=x', `?${(await edge.app.request(job)).url.split('?')[1] ?? 'kid=k1'}`])
+      expect((await edge.app.request(`${job.split('?')[0]}/cancel${query}`, { method: 'POST' })).status).toBe(403);
+    expect(await (await edge.app.request(job)).json()).not.toMatchObject({ state: 'cancelled' });
+    const cancelled = await cancel(edge, job);
     expect([cancelled.status, await cancelled.json()]).toEqual([200, expect.objectContaining({ state: 'cancelled' })]);
     open();
     await new Promise((wake) => setTimeout(wake, 20));
@@ -193,8 +204,7 @@ export function testPending(scene: Scene): void {
     const { get, inverter, messages, edge, consume } = await setUp({ syncWait: 30 });
     if (scene.background !== 'queue') return;
     const path = 'restore=derain,pending=202/rain.png';
-    const cancel = async (job: string) => edge.app.request(job.replace('?', '/cancel?'), { method: 'POST' });
-    await cancel((await get(path, { prefer: 'respond-async' })).headers.get('location') as string);
+    await cancel(edge, (await get(path, { prefer: 'respond-async' })).headers.get('location') as string);
     expect([await consume(), inverter.state.runs]).toEqual([[{ status: 'fulfilled', value: undefined }], 0]);
     const { closed, open } = gate();
     inverter.state.hold = closed;
@@ -202,7 +212,7 @@ export function testPending(scene: Scene): void {
     const [message] = messages;
     const running = consume();
     while (inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
-    await cancel(job);
+    await cancel(edge, job);
     expect(await running).toEqual([{ status: 'fulfilled', value: undefined }]);
     open();
     await edge.consume(message as NonNullable<typeof message>);

@@ -1,5 +1,5 @@
 import { ElfinError, type PixelImage } from '@elfin/core';
-import { createSources, type PixelRestorer, type Source, type SourceReply } from '@elfin/edge';
+import { createSources, type PixelRestorer, type Source, type SourceFound, type SourceReply } from '@elfin/edge';
 
 export const ORIGIN = 'https://origin.example';
 export const KEY = { id: 'k1', secret: new Uint8Array(32).fill(7) };
@@ -20,7 +20,10 @@ export function picture(width: number, height: number, channels: 3 | 4 = 3): Pix
 
 /** An origin whose objects, revisions and failures the tests set. */
 export function createOrigin() {
-  const objects = new Map<string, { bytes: Uint8Array; etag: string; immutable?: boolean }>();
+  const objects = new Map<
+    string,
+    { bytes: Uint8Array; etag: string; immutable?: boolean; scope?: SourceFound['scope'] }
+  >();
   const state = {
     reads: 0,
     conditional: 0,
@@ -37,7 +40,13 @@ export function createOrigin() {
       if (!object) throw new ElfinError('SOURCE_MISSING', 'The source does not exist.');
       if (request?.known?.etag === object.etag) return { state: 'same' };
       const body = new Response(object.bytes as Uint8Array<ArrayBuffer>).body as ReadableStream<Uint8Array>;
-      return { state: 'found', body, revision: { etag: object.etag }, pinned: object.immutable ?? false };
+      return {
+        state: 'found',
+        body,
+        revision: { etag: object.etag },
+        pinned: object.immutable ?? false,
+        scope: object.scope,
+      };
     },
   };
   return { objects, state, source: createSources({ allow: [ORIGIN], sources: { http: source } }) };

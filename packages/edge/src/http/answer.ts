@@ -10,12 +10,15 @@ import { noneMatch } from './negotiate.ts';
 /** Seconds after which a client may look again at pending work. */
 export const RETRY_SECONDS = 2;
 
+/** Seconds that a result is kept elsewhere while its origin is down. */
+const STALE_SECONDS = 5;
+
 /** What every answer to one transform request has in common. */
 export interface AnswerContext {
   readonly request: Request;
   readonly plan: Plan;
   /** Seconds since the epoch at which the signature runs out. */
-  readonly exp?: number;
+  readonly exp?: number | undefined;
   readonly spans: ReadonlyMap<string, number>;
   readonly sourceTtl: number;
 }
@@ -34,6 +37,7 @@ const timing = (spans: ReadonlyMap<string, number>): Record<string, string> =>
 export function answerFinished(finished: Finished, context: AnswerContext): Response {
   const { plan, exp, spans, sourceTtl, request } = context;
   const { info } = finished.result;
+  const { scope } = finished;
   // Weak for JSON, which also tells how long it took and where it came from this time.
   const etag = plan.json ? `W/"${finished.key}.json"` : `"${finished.key}"`;
   const left = Math.max(0, sourceTtl - (Date.now() - finished.checkedAt) / 1000);
@@ -43,8 +47,9 @@ export function answerFinished(finished: Finished, context: AnswerContext): Resp
     'cache-control':
       // The origin is down: another look soon is worth more than a quiet cache.
       finished.cache === 'stale'
-        ? 'public, max-age=5'
-        : cacheControl({ pinned: finished.pinned, ttl: left, ...(exp === undefined ? {} : { exp }) }),
+        ? cacheControl({ pinned: false, scope, ttl: STALE_SECONDS, exp, stale: false })
+        : cacheControl({ pinned: finished.pinned, scope, ttl: left, exp }),
+    ...(scope === 'no-store' ? { 'cdn-cache-control': 'no-store' } : {}),
     ...(plan.negotiated ? { vary: 'Accept' } : {}),
     ...statusHeader({ state: restored ? 'restored' : 'passthrough' }),
     'elfin-info': formatInfo(info, finished.cache),

@@ -20,6 +20,7 @@ import { EXPOSED, SECURITY } from './headers.ts';
 import { routeJobs } from './jobs-api.ts';
 import { type Metrics, NO_METRICS } from './metrics.ts';
 import { openApi } from './openapi.ts';
+import { routeOperations } from './operations.ts';
 
 export interface EdgeOptions {
   /** First path segment of transform URLs; part of what is signed. Default `i`. */
@@ -62,7 +63,9 @@ export interface EdgeOptions {
   readonly cors?: { readonly origins: readonly string[] };
   readonly metrics?: Metrics;
   /** Serves `/metrics`; a reverse proxy should keep it inside. */
-  readonly scrape?: () => Promise<{ readonly type: string; readonly body: string }>;
+  readonly scrape?: (() => Promise<{ readonly type: string; readonly body: string }>) | undefined;
+  /** Only {@link Edge.operations} serves `/metrics`. */
+  readonly scrapeApart?: boolean;
   /** Serves a page with a URL playground at `/`; it signs whatever it is asked to, so never on a public server. */
   readonly dev?: boolean;
   /** Sources that this page offers. */
@@ -75,6 +78,8 @@ export interface Edge {
   /** Mounts into any other Hono app (`app.route('/images', edge.app)`). */
   readonly app: Hono;
   readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** `/livez`, `/readyz` and `/metrics` alone, for a port that only the inside reaches. */
+  readonly operations: Hono;
   /** Undefined where there are no keys. */
   readonly signer: Signer | undefined;
   readonly results: ResultStore;
@@ -168,18 +173,13 @@ export function createEdge(options: EdgeOptions): Edge {
       }),
     );
   }
-  app.get('/livez', (c) => c.text('ok'));
-  app.get('/readyz', (c) => {
-    const ready = !draining && options.places.some((place) => place.available());
-    return c.text(ready ? 'ok' : draining ? 'draining' : 'no place to work', ready ? 200 : 503);
-  });
+  const ready = () => {
+    if (draining) return 'draining';
+    return options.places.some((place) => place.available()) ? 'ok' : 'no place to work';
+  };
   const { scrape } = options;
-  if (scrape) {
-    app.get('/metrics', async (c) => {
-      const { type, body } = await scrape();
-      return c.body(body, 200, { 'content-type': type });
-    });
-  }
+  const operations = routeOperations(new Hono(), { ready, scrape });
+  routeOperations(app, { ready, scrape: options.scrapeApart ? undefined : scrape });
   app.get('/openapi.json', (c) =>
     c.json(openApi({ prefix }), 200, { ...SECURITY, 'cache-control': 'public, max-age=300' }),
   );
@@ -187,7 +187,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const { samples } = options;
     landingPage(app, { prefix, ...(signer ? { signer } : {}), ...(samples ? { samples } : {}) });
   }
-  routeJobs(app, jobs, { prefix });
+  routeJobs(app, jobs, { prefix, signer, unsafe: options.unsafe ?? false });
   app.get(`/${prefix}/*`, (c) => {
     const route = routePath(c);
     return handler.answer(c.req.raw, route.slice(0, route.length - `${prefix}/*`.length));
@@ -200,6 +200,7 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return {
     app,
+    operations,
     fetch: (request) => app.fetch(request),
     signer,
     results,

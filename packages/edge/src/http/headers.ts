@@ -1,5 +1,6 @@
 import type { RestoreStatus } from '@elfin/core';
 import { formatRestoreStatus } from '@elfin/core';
+import type { CacheScope } from '../source/source.ts';
 
 /** Facts of one result, kept beside its bytes and told in `Elfin-Info` and `format=json`. */
 export interface ResultInfo {
@@ -30,17 +31,23 @@ export type CacheState = 'hit' | 'revalidated' | 'stale' | 'miss' | 'none';
  */
 export function cacheControl(of: {
   readonly pinned: boolean;
+  /** Default `public`. */
+  readonly scope?: CacheScope | undefined;
   /** Seconds. */
   readonly ttl: number;
   /** Seconds since the epoch. */
-  readonly exp?: number;
+  readonly exp?: number | undefined;
   readonly now?: number;
+  /** Whether caches may show it for longer while they ask. Default true. */
+  readonly stale?: boolean;
 }): string {
+  const { scope = 'public' } = of;
+  if (scope === 'no-store') return scope;
   const left = of.exp === undefined ? YEAR : Math.max(0, Math.floor(of.exp - (of.now ?? Date.now()) / 1000));
-  if (of.pinned) return `public, max-age=${Math.min(YEAR, left)}, immutable`;
+  if (of.pinned) return `${scope}, max-age=${Math.min(YEAR, left)}, immutable`;
   const age = Math.min(Math.ceil(of.ttl), left);
-  const stale = Math.min(Math.ceil(of.ttl / 2), left - age);
-  return `public, max-age=${age}${stale > 0 ? `, stale-while-revalidate=${stale}` : ''}`;
+  const stale = of.stale === false ? 0 : Math.min(Math.ceil(of.ttl / 2), left - age);
+  return `${scope}, max-age=${age}${stale > 0 ? `, stale-while-revalidate=${stale}` : ''}`;
 }
 
 /** Headers of a body that no cache may keep: pending and degraded answers. */

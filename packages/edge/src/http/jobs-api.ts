@@ -3,6 +3,7 @@ import type { Context, Hono } from 'hono';
 import { routePath } from 'hono/route';
 import { streamSSE } from 'hono/streaming';
 import { isFinal, type JobRecord, type Jobs } from '../result/jobs.ts';
+import { JOB_ID, parseCredentials, type Signer } from '../url/sign.ts';
 import { answerError, answerJob, describeJob } from './answer.ts';
 
 /** Milliseconds between two looks at a job's record while its events are streamed, and between signs of life. */
@@ -30,11 +31,26 @@ function destination(c: Context, prefix: string): string | undefined {
   throw new ElfinError('URL_INVALID', `The query parameter "to" takes the path and query of a URL below ${begin}.`);
 }
 
+export interface JobRoutes {
+  readonly prefix: string;
+  readonly signer?: Signer | undefined;
+  /** Jobs may be cancelled by anyone: for development. */
+  readonly unsafe: boolean;
+}
+
+/** Errors: SIGNATURE_INVALID, SIGNATURE_EXPIRED, URL_INVALID. */
+async function allowCancel(id: string, search: string, signer: Signer | undefined): Promise<void> {
+  if (!signer) throw new ElfinError('SIGNATURE_INVALID', 'This server has no keys, so nobody may cancel a job here.');
+  await signer.verifyCancel(id, parseCredentials(search));
+}
+
 /**
  * `GET /jobs/<id>?to=<transform URL>`: state as JSON, 303 to that URL when done, or Server-Sent Events (`progress`, then
- * `done`, `failed` or `cancelled`) for `Accept: text/event-stream`. `POST /jobs/<id>/cancel` stops it.
+ * `done`, `failed` or `cancelled`) for `Accept: text/event-stream`. `POST /jobs/<id>/cancel?kid=…&sig=…` (`Signer.signCancel`) stops it for all
+ * who wait.
  */
-export function routeJobs(app: Hono, jobs: Jobs, { prefix }: { readonly prefix: string }): void {
+export function routeJobs(app: Hono, jobs: Jobs, options: JobRoutes): void {
+  const { prefix } = options;
   app.get(`/${ROUTE}`, async (c) => {
     const id = c.req.param('id');
     const to = destination(c, prefix);
@@ -67,11 +83,13 @@ export function routeJobs(app: Hono, jobs: Jobs, { prefix }: { readonly prefix: 
 
   app.post('/jobs/:id/cancel', async (c) => {
     const id = c.req.param('id');
+    // Its id is told to everyone who asks for the picture: it lets them watch, not stop what others wait for.
+    if (!options.unsafe) await allowCancel(id, new URL(c.req.url).search, options.signer);
     const record = valid(id) ? await jobs.cancel(id) : undefined;
     return record ? answerJob(record) : answerError(unknown());
   });
 
   /** Ids become store keys: nothing else may get that far. */
-  const valid = (id: string) => /^[A-Za-z0-9_-]{22}$/.test(id);
+  const valid = (id: string) => JOB_ID.test(id);
   const find = async (id: string) => (valid(id) ? jobs.get(id) : undefined);
 }

@@ -49,6 +49,17 @@ function problems(): Record<number, ReturnType<typeof problem>> {
 
 const header = (description: string) => ({ description, schema: { type: 'string' } });
 
+const CREDENTIALS = [
+  {
+    name: 'exp',
+    in: 'query',
+    description: 'Unix seconds after which the URL is gone.',
+    schema: { type: 'integer' },
+  },
+  { name: 'kid', in: 'query', description: 'Which key signed.', schema: { type: 'string' } },
+  { name: 'sig', in: 'query', description: 'base64url of HMAC-SHA-256.', schema: { type: 'string' } },
+];
+
 /** The OpenAPI 3.1 description of an edge, its options derived from the table. */
 export function openApi({ prefix }: { readonly prefix: string }): Record<string, unknown> {
   const string = { type: 'string' };
@@ -80,14 +91,7 @@ export function openApi({ prefix }: { readonly prefix: string }): Record<string,
               description: 'encodeURIComponent of the source, or b64:<base64url>.',
               schema: string,
             },
-            {
-              name: 'exp',
-              in: 'query',
-              description: 'Unix seconds after which the URL is gone.',
-              schema: { type: 'integer' },
-            },
-            { name: 'kid', in: 'query', description: 'Which key signed.', schema: string },
-            { name: 'sig', in: 'query', description: 'base64url of HMAC-SHA-256.', schema: string },
+            ...CREDENTIALS,
             { name: 'Prefer', in: 'header', description: 'respond-async, wait=<seconds>', schema: string },
           ],
           responses: {
@@ -137,9 +141,14 @@ export function openApi({ prefix }: { readonly prefix: string }): Record<string,
       '/jobs/{id}/cancel': {
         post: {
           operationId: 'cancel',
-          summary: 'Stops work.',
-          parameters: [job],
-          responses: { 200: { description: 'Its state.', content: state }, 404: problem('Unknown, or over for long.') },
+          summary: 'Stops work for all who wait for it; signed by `Signer.signCancel`.',
+          parameters: [job, ...CREDENTIALS],
+          responses: {
+            200: { description: 'Its state.', content: state },
+            403: problem('Not signed, or signed for another job.'),
+            404: problem('Unknown, or over for long.'),
+            410: problem('The signature has expired.'),
+          },
         },
       },
       '/livez': { get: { operationId: 'live', responses: { 200: { description: 'The process runs.' } } } },

@@ -62,6 +62,7 @@ export function composeEdge(config: EdgeConfig, platform: Platform, extra: Parti
     ...(config.ELFIN_PRIVATE_SOURCES ? { networks: config.ELFIN_PRIVATE_SOURCES } : {}),
     ...(config.ELFIN_SOURCE_TIMEOUT_MS ? { timeout: config.ELFIN_SOURCE_TIMEOUT_MS } : {}),
     ...(config.ELFIN_ORIGIN ? { base: config.ELFIN_ORIGIN } : {}),
+    respectCacheControl: config.ELFIN_SOURCE_CACHE_CONTROL !== 'ignore',
   });
   const path = config.ELFIN_ORIGIN ? http : platform.folder;
   const s3 =

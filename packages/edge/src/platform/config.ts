@@ -26,6 +26,14 @@ function number(min: number, max: number) {
   };
 }
 
+function choice<const T extends string>(...values: readonly T[]) {
+  return (text: string): T => {
+    const found = values.find((value) => value === text);
+    if (found === undefined) throw new Error(`it must be ${values.join(' or ')}`);
+    return found;
+  };
+}
+
 /** An http(s) URL that only says where. */
 function folderUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -133,14 +141,11 @@ export const VARIABLES = {
     parse: number(100, 3_600_000),
     otherwise: '180,000',
   }),
-  ELFIN_OFFLOAD: variable<'auto' | 'image'>({
+  ELFIN_OFFLOAD: variable({
     about:
       'What workers are sent: `image`, whole encoded images; `auto`, from Node also the tiles of a large one, while several workers are idle.',
     example: 'image',
-    parse: (text) => {
-      if (text !== 'auto' && text !== 'image') throw new Error('it must be auto or image');
-      return text;
-    },
+    parse: choice('auto', 'image'),
     otherwise: '`auto`',
   }),
   ELFIN_LOCAL_PIXELS: variable({
@@ -173,6 +178,13 @@ export const VARIABLES = {
     example: '3600',
     parse: number(0, 31_536_000),
     otherwise: '3600',
+  }),
+  ELFIN_SOURCE_CACHE_CONTROL: variable({
+    about:
+      'Whether the `private` and `no-store` of an http(s) source count: `respect`, or `ignore` where all that is read is public.',
+    example: 'ignore',
+    parse: choice('respect', 'ignore'),
+    otherwise: '`respect`',
   }),
   ELFIN_SOURCE_TIMEOUT_MS: variable({
     about: 'Milliseconds for reading a source.',
@@ -208,6 +220,12 @@ export const VARIABLES = {
       return { perSecond: Number(perSecond), burst: Number(burst) };
     },
     otherwise: 'unlimited',
+  }),
+  ELFIN_METRICS_PORT: variable({
+    about: 'A port of its own for `/metrics`, `/livez` and `/readyz` (Node); `/metrics` is then on no other.',
+    example: '9090',
+    parse: number(0, 65535),
+    otherwise: '`/metrics` is answered beside the images',
   }),
   ELFIN_STORE: variable({
     about: 'Where results are kept: a folder, or s3://bucket[/prefix].',

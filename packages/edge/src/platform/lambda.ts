@@ -44,7 +44,8 @@ export function createLambdaEdge(options: LambdaEdgeOptions): LambdaEdge {
       env,
       ...(options.models ? { models: options.models } : {}),
       ...(options.runtime ? { runtime: options.runtime } : {}),
-      edge: { background: send ? { kind: 'queue', send } : { kind: 'none' } },
+      // A function URL is public, and a sandbox's numbers are one of many.
+      edge: { scrape: undefined, background: send ? { kind: 'queue', send } : { kind: 'none' } },
     }).catch((error) => {
       opening = undefined;
       throw error;

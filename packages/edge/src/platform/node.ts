@@ -1,9 +1,7 @@
-import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { ElfinError, type Models, type Runtime } from '@elfin/core';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import type { ObjectStore } from '@elfin/storage';
-import { serve as listen } from '@hono/node-server';
 import type { EdgeOptions } from '../http/app.ts';
 import { createPrometheus } from '../http/prometheus.ts';
 import { createFolderSource, listPhotos } from '../source/folder.ts';
@@ -14,6 +12,7 @@ import { createS3Store, presignS3, type S3Credentials, type S3StoreOptions } fro
 import { createTieredStore } from '../store/tiered.ts';
 import { type ComposedEdge, composeEdge, s3Endpoint } from './compose.ts';
 import { type EdgeConfig, readConfig } from './config.ts';
+import { type Listening, listen } from './listen.ts';
 
 export { createPrometheus } from '../http/prometheus.ts';
 export { createFolderSource } from '../source/folder.ts';
@@ -125,6 +124,7 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
     {
       metrics,
       scrape: metrics.scrape,
+      scrapeApart: config.ELFIN_METRICS_PORT !== undefined,
       samples: async () => (root === undefined ? [] : listPhotos(root, SAMPLES)),
       ...options.edge,
     },
@@ -155,36 +155,34 @@ export interface ServeOptions extends NodeEdgeOptions {
 
 export interface Server extends NodeEdge {
   readonly url: string;
+  /** Where `/metrics` is, if ELFIN_METRICS_PORT gives it a port of its own. */
+  readonly metricsUrl?: string | undefined;
 }
 
 /** Listens. Whoever calls this also closes it, on SIGTERM for example. Errors: as `createNodeEdge`; CONFIG_INVALID for a taken port. */
 export async function serve(options: ServeOptions = {}): Promise<Server> {
   const { host = '127.0.0.1', port = 8080 } = options;
   const node = await createNodeEdge(options);
-  const { server, address } = await new Promise<{ server: ReturnType<typeof listen>; address: AddressInfo }>(
-    (done, failed) => {
-      const server = listen({ fetch: node.edge.fetch, hostname: host, port }, (address) => done({ server, address }));
-      server.once('error', (cause) => {
-        failed(
-          new ElfinError('CONFIG_INVALID', `Cannot listen on ${host}:${port}; is another server there?`, { cause }),
-        );
-      });
-    },
-  ).catch(async (error) => {
+  const listening: Listening[] = [];
+  const end = async () => {
+    // New requests are refused while those under way are finished; only then do the sockets go.
     await node.close();
-    throw error;
-  });
-  const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return {
-    ...node,
-    url: `http://${shown}:${address.port}`,
-    async close() {
-      // New requests are refused while those under way are finished; only then does the socket go.
-      await node.close();
-      await new Promise<void>((done) => {
-        server.close(() => done());
-        if ('closeIdleConnections' in server) server.closeIdleConnections();
-      });
-    },
+    await Promise.all(listening.map((one) => one.close()));
   };
+  try {
+    const { url } = await open({ fetch: node.edge.fetch, host, port });
+    const inner = node.config.ELFIN_METRICS_PORT;
+    const metricsUrl =
+      inner === undefined ? undefined : (await open({ fetch: node.edge.operations.fetch, host, port: inner })).url;
+    return { ...node, url, metricsUrl, close: end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
+
+  async function open(on: Parameters<typeof listen>[0]): Promise<Listening> {
+    const one = await listen(on);
+    listening.push(one);
+    return one;
+  }
 }

@@ -14,7 +14,7 @@ import type { CacheState, ResultInfo } from '../http/headers.ts';
 import { type Metrics, timed } from '../http/metrics.ts';
 import { resolveFormat } from '../http/negotiate.ts';
 import { parseSource } from '../source/name.ts';
-import { type Revision, readCapped, type Source } from '../source/source.ts';
+import { type CacheScope, type Revision, readCapped, type Source } from '../source/source.ts';
 import type { Ref, RefName, ResultStore, StoredResult } from '../store/store.ts';
 import type { Plan } from '../url/transform.ts';
 import { createMaker } from './fingerprint.ts';
@@ -28,6 +28,7 @@ export interface Finished {
   readonly key: string;
   readonly result: StoredResult;
   readonly pinned: boolean;
+  readonly scope: CacheScope;
   /** Milliseconds since the epoch. */
   readonly checkedAt: number;
   readonly cache: CacheState;
@@ -80,6 +81,7 @@ interface Fetched {
   readonly revision: Revision;
   readonly validator: SourceValidator;
   readonly pinned: boolean;
+  readonly scope: CacheScope;
 }
 
 const nameOf = ({ source, path, variant }: Plan) => `${source}\n${path}\n${variant}`;
@@ -87,13 +89,27 @@ const refName = ({ source, path, variant }: Plan): RefName => ({ source, path, v
 
 const unasked = () => new ElfinError('SOURCE_FAILED', 'The source says "not modified" to a plain request.');
 
+/** Milliseconds that a result which may not be stored waits in memory for whoever was told to ask again. */
+const HANDOVER_MS = 10_000;
+
 /** From a plan to a result: look up, fetch, check, make, keep. */
 export function createPipeline(options: PipelineOptions) {
   const { source, results, ladder, codec, models, caps, sourceTtl, metrics } = options;
   /** Sources of work under way, for interim images of the same: the origin is asked once. */
   const inHand = new Map<string, Fetched>();
   const interims = new Map<string, Promise<Interim>>();
+  const handedOver = new Map<string, Finished>();
   const maker = createMaker({ codec, models });
+
+  /** Where nobody waits in this process for a result, it has to lie somewhere until it is fetched. */
+  const allowedScope = (scope: CacheScope) => (scope === 'no-store' && !options.shared ? 'private' : scope);
+
+  /** Holds a result that no store may keep for those who were sent away while it was made. */
+  function handOver(name: string, finished: Finished): void {
+    handedOver.set(name, finished);
+    const timer = setTimeout(() => handedOver.delete(name), HANDOVER_MS);
+    (timer as { unref?: () => void }).unref?.();
+  }
 
   /** A store that fails costs work, never an answer. */
   async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
@@ -115,7 +131,8 @@ export function createPipeline(options: PipelineOptions) {
 
   async function load(ref: Ref, cache: CacheState): Promise<Finished | undefined> {
     const result = await attempt(() => results.getResult(ref.key));
-    return result && { state: 'made', key: ref.key, result, pinned: ref.pinned, checkedAt: ref.checkedAt, cache };
+    const { key, pinned, scope = 'public', checkedAt } = ref;
+    return result && { state: 'made', key, result, pinned, scope, checkedAt, cache };
   }
 
   async function fetchSource(plan: Plan, context: RunContext, known?: Revision): Promise<Fetched | 'same'> {
@@ -132,7 +149,8 @@ export function createPipeline(options: PipelineOptions) {
       const header = await codec.probe(bytes);
       check(header, plan);
       const validator = reply.validator ?? { sha256: await sha256(bytes) };
-      return { bytes, header, revision: reply.revision, validator, pinned: reply.pinned };
+      const { revision, pinned, scope = 'public' } = reply;
+      return { bytes, header, revision, validator, pinned, scope: allowedScope(scope) };
     }, context.signal);
   }
 
@@ -166,11 +184,14 @@ export function createPipeline(options: PipelineOptions) {
     return { bytes, header, options: { ...plan.result, format }, firstFrame: plan.firstFrame };
   }
 
-  async function keepRef(plan: Plan, known: Pick<Ref, 'key' | 'maker' | 'revision' | 'pinned'>): Promise<number> {
-    const { key, maker, revision, pinned } = known;
+  async function keepRef(
+    plan: Plan,
+    known: Pick<Ref, 'key' | 'maker' | 'revision' | 'pinned' | 'scope'>,
+  ): Promise<number> {
+    const { key, maker, revision, pinned, scope } = known;
     const { path, source } = plan;
     const checkedAt = Date.now();
-    const ref: Ref = { key, maker, revision, pinned, checkedAt, path, source };
+    const ref: Ref = { key, maker, revision, pinned, scope, checkedAt, path, source };
     await attempt(() => results.putRef(refName(plan), ref));
     return checkedAt;
   }
@@ -189,6 +210,8 @@ export function createPipeline(options: PipelineOptions) {
   return {
     /** The result, where it is there and its source need not be asked. */
     async lookup(plan: Plan): Promise<Finished | undefined> {
+      const unkept = handedOver.get(nameOf(plan));
+      if (unkept) return unkept;
       const ref = await attempt(() => results.getRef(refName(plan)));
       return ref && isFresh(ref) && (await isCurrent(plan, ref)) ? load(ref, 'hit') : undefined;
     },
@@ -234,8 +257,8 @@ export function createPipeline(options: PipelineOptions) {
         models: models ? await resultModels(models, work.options) : [],
         codec,
       });
-      const { pinned, revision } = fetched;
-      const made = { key, maker: await maker(plan), revision, pinned };
+      const { pinned, revision, scope } = fetched;
+      const made = { key, maker: await maker(plan), revision, pinned, scope };
       const present = await attempt(() => results.getResult(key));
       if (present) {
         return {
@@ -243,6 +266,7 @@ export function createPipeline(options: PipelineOptions) {
           key,
           result: present,
           pinned,
+          scope,
           checkedAt: await keepRef(plan, made),
           cache: 'revalidated',
         };
@@ -260,10 +284,15 @@ export function createPipeline(options: PipelineOptions) {
       const outcome = await making.finally(() => inHand.delete(name));
       const result = toResult(work, outcome.made);
       if (outcome.state === 'degraded') return { state: 'degraded', result, reason: outcome.reason };
+      if (scope === 'no-store') {
+        const finished: Finished = { state: 'made', key, result, pinned, scope, checkedAt: Date.now(), cache: 'miss' };
+        handOver(name, finished);
+        return finished;
+      }
       // One ETag has one body: what is kept is what is answered.
       const put = () => attempt(() => results.putResult(key, result));
       const kept = (await timed('store', { metrics, spans: context.spans }, put)) ?? result;
-      return { state: 'made', key, result: kept, pinned, checkedAt: await keepRef(plan, made), cache: 'miss' };
+      return { state: 'made', key, result: kept, pinned, scope, checkedAt: await keepRef(plan, made), cache: 'miss' };
     },
 
     /**

@@ -33,6 +33,7 @@ function source(options: {
   timeout?: number;
   base?: string;
   addresses?: string[];
+  respectCacheControl?: boolean | undefined;
 }) {
   const { addresses = ['127.0.0.1'], ...rest } = options;
   const resolve = ((_: string, __: unknown, callback: (...results: unknown[]) => void) =>
@@ -48,6 +49,22 @@ function source(options: {
 const code = (code: string) => expect.objectContaining({ code });
 
 describe('http source', () => {
+  test.each([
+    [undefined, 'public'],
+    ['public, max-age=60', 'public'],
+    ['private, max-age=60', 'private'],
+    ['private="set-cookie"', 'private'],
+    ['max-age=0, No-Store, private', 'no-store'],
+  ])('Cache-Control: %s lets caches keep it as %s', async (header, scope) => {
+    const { origin } = await serve((_, response) => {
+      response.writeHead(200, header ? { 'cache-control': header } : {}).end('bytes');
+    });
+    const read = async (respectCacheControl?: boolean) =>
+      source({ allow: [origin], networks: LOOPBACK, respectCacheControl }).read(parseSource(`${origin}/a.jpg`));
+    expect(await read()).toMatchObject({ scope });
+    expect(await read(false)).toMatchObject({ scope: 'public' });
+  });
+
   test('reads bytes, revision and a strong validator, and sends neither cookies nor credentials', async () => {
     const { origin, seen } = await serve((_, response) => {
       response
@@ -111,8 +128,9 @@ describe('http source', () => {
   test.each([
     [404, 'SOURCE_MISSING'],
     [410, 'SOURCE_MISSING'],
-    [401, 'SOURCE_FAILED'],
-    [403, 'SOURCE_FAILED'],
+    [401, 'SOURCE_FORBIDDEN'],
+    [403, 'SOURCE_FORBIDDEN'],
+    [451, 'SOURCE_FORBIDDEN'],
     [500, 'SOURCE_FAILED'],
     [206, 'SOURCE_FAILED'],
     [204, 'SOURCE_FAILED'],

@@ -2,7 +2,7 @@ import { ElfinError } from '@elfin/core';
 import { type AddressPolicy, createAddressPolicy, isAddress } from './address.ts';
 import { createAllowList } from './allow-list.ts';
 import { parseSource, type SourceName } from './name.ts';
-import type { Revision, Source, SourceReply } from './source.ts';
+import type { CacheScope, Revision, Source, SourceReply } from './source.ts';
 import { sourceError } from './source.ts';
 
 /** Names this software to the next hop; a request that carries it has been through here already. */
@@ -17,6 +17,8 @@ export interface HttpSourceOptions {
   readonly networks?: readonly string[];
   /** Milliseconds for headers and body together. Default 10 s. */
   readonly timeout?: number;
+  /** Whether an origin’s `private` and `no-store` count. Default true. */
+  readonly respectCacheControl?: boolean | undefined;
   /** Where names without a scheme point, for example `https://origin.example/photos/`. Must itself match `allow`. */
   readonly base?: string;
 }
@@ -37,8 +39,8 @@ function below(base: string, path: string): URL {
 /**
  * Reads http(s) sources. Each hop is checked anew against the allow-list and the address rules, at most three redirects
  * are followed, and neither cookies nor credentials are ever sent. What the target of a redirect says of itself (its ETag,
- * that it never changes) is nothing that the name redirected from has said. Errors: SOURCE_FORBIDDEN, SOURCE_MISSING (404, 410),
- * SOURCE_FAILED (any other status, no connection), SOURCE_TIMEOUT.
+ * that it never changes) is nothing that the name redirected from has said. Errors: SOURCE_FORBIDDEN (also 401, 403, 451), SOURCE_MISSING (404,
+ * 410), SOURCE_FAILED (any other status, no connection), SOURCE_TIMEOUT.
  */
 export function createHttpSource(options: HttpSourceOptions): Source {
   const allowed = createAllowList(options.allow);
@@ -95,7 +97,10 @@ export function createHttpSource(options: HttpSourceOptions): Source {
             url = follow(url, response.headers.get('location'));
             continue;
           }
-          return await reply(response, { url, hop, conditional: known !== undefined });
+          const found = await reply(response, { url, hop, conditional: known !== undefined });
+          return found.state === 'found' && options.respectCacheControl === false
+            ? { ...found, scope: 'public' }
+            : found;
         }
       } catch (thrown) {
         throw sourceError(thrown, signal);
@@ -118,6 +123,13 @@ function isPinned(cacheControl: string | null): boolean {
   return directives.includes('immutable') && Number(age) >= PINNED_AGE;
 }
 
+/** What the origin forbids; the stricter of several directives. */
+function scopeOf(cacheControl: string | null): CacheScope {
+  const directives = (cacheControl ?? '').split(',').map((part) => part.split('=')[0]?.trim().toLowerCase());
+  if (directives.includes('no-store')) return 'no-store';
+  return directives.includes('private') ? 'private' : 'public';
+}
+
 async function reply(
   response: Response,
   { url, hop, conditional }: { readonly url: URL; readonly hop: number; readonly conditional: boolean },
@@ -127,6 +139,10 @@ async function reply(
     await response.body?.cancel();
     if (response.status === 404 || response.status === 410) {
       throw new ElfinError('SOURCE_MISSING', 'The source does not exist.');
+    }
+    // Buckets say 403 for what is not there to those who may not list them; no second try would change it.
+    if ([401, 403, 451].includes(response.status)) {
+      throw new ElfinError('SOURCE_FORBIDDEN', `The source’s server refuses it (${response.status}).`);
     }
     if (response.status === 508 && response.headers.get('elfin-error') === 'LOOP_DETECTED') {
       throw new ElfinError('LOOP_DETECTED', 'The source is answered by elfin itself.');
@@ -146,5 +162,6 @@ async function reply(
     revision: { url: url.href, ...(etag ? { etag } : {}), ...(lastModified ? { lastModified } : {}) },
     ...(strong && hop === 0 ? { validator: { etag: strong } } : {}),
     pinned: hop === 0 && isPinned(response.headers.get('cache-control')),
+    scope: scopeOf(response.headers.get('cache-control')),
   };
 }

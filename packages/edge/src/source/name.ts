@@ -37,7 +37,8 @@ export function parseSource(text: string): SourceName {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) {
     if (/[?#]/.test(text)) refuse('is a path, which has no query and no fragment');
-    return { kind: 'path', path: checkKey(text, 'path') };
+    // A site's own absolute path, as image components hand it on; `//host/…` would name another site and stays refused.
+    return { kind: 'path', path: checkKey(text.replace(/^\/(?!\/)/, ''), 'path') };
   }
   if (scheme === 's3' || scheme === 'r2') {
     const match = /^(?:s3|r2):\/\/([^/]+)\/(.+)$/i.exec(text);

@@ -29,7 +29,15 @@ export interface SourceFound {
   readonly validator?: SourceValidator;
   /** The bytes behind this name never change (`Cache-Control: immutable` for about a year). */
   readonly pinned: boolean;
+  /** Who may keep what is made of it; anyone where missing. */
+  readonly scope?: CacheScope | undefined;
 }
+
+/**
+ * What a source's `Cache-Control` lets be done with what is made of it: `private`, no cache that several people share may
+ * keep it; `no-store`, nobody may.
+ */
+export type CacheScope = 'public' | 'private' | 'no-store';
 
 export type SourceReply = { readonly state: 'same' } | SourceFound;
 

@@ -3,7 +3,7 @@ import type { ObjectStore } from '@elfin/storage';
 import { sha256 as sha256Now } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ResultInfo } from '../http/headers.ts';
-import type { Revision } from '../source/source.ts';
+import type { CacheScope, Revision } from '../source/source.ts';
 import { readAll } from './bytes.ts';
 
 /** A finished image with its facts. */
@@ -22,6 +22,8 @@ export interface Ref {
   readonly revision: Revision;
   /** The source's bytes can never change under its name. */
   readonly pinned: boolean;
+  /** What the source lets caches do; `public` where missing. */
+  readonly scope?: CacheScope | undefined;
   /** Milliseconds since the epoch. */
   readonly checkedAt: number;
   /** The canonical path of the transform and the variant, for purging by URL. */

@@ -29,6 +29,52 @@ describe('signatures', () => {
     );
   });
 
+  test.each([
+    ['https://Origin.Example/rain.jpg', 'https://origin.example/rain.jpg'],
+    ['https://origin.example:443/rain.jpg', 'https://origin.example/rain.jpg'],
+    ['https://origin.example/фото.jpg', 'https://origin.example/%D1%84%D0%BE%D1%82%D0%BE.jpg'],
+    ['https://origin.example/größe.jpg', 'https://origin.example/gr%C3%B6%C3%9Fe.jpg'],
+    ['https://origin.example/x/../rain.jpg', 'https://origin.example/rain.jpg'],
+    ['https://origin.example', 'https://origin.example/'],
+    ['HTTPS://origin.example/a.jpg', 'https://origin.example/a.jpg'],
+    ['https://origin.example/a"b.jpg', 'https://origin.example/a%22b.jpg'],
+    ['https://origin.example/a|b.jpg', 'https://origin.example/a|b.jpg'],
+    ['https://münchen.example/a.jpg', 'https://xn--mnchen-3ya.example/a.jpg'],
+    ['https://origin.example/a.jpg?x=é', 'https://origin.example/a.jpg?x=%C3%A9'],
+    ['/sub/rain.jpg', 'sub/rain.jpg'],
+    ['s3://photos/ä b.jpg', 's3://photos/ä b.jpg'],
+  ])('%s is signed as the server reads it', async (source, canonical) => {
+    const url = await signer.sign({ options: { restore: 'derain' }, source });
+    expect(read(url).transform.source).toBe(canonical);
+    await expect(verify(url)).resolves.toMatchObject({ kid: 'a' });
+  });
+
+  test('what no server would read is not signed', async () => {
+    for (const source of ['sub//rain.jpg', './rain.jpg', '//evil.example/rain.jpg', '/', '']) {
+      await expect(signer.sign({ options: { restore: 'derain' }, source })).rejects.toMatchObject({
+        code: 'URL_INVALID',
+      });
+    }
+    for (const times of [{ ttl: 0 }, { ttl: 60, window: 0.5 }, { ttl: 1e15 }, { ttl: Number.NaN }]) {
+      await expect(signer.sign(transform, times)).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    }
+  });
+
+  test('cancelling is signed apart: by job, and not by a URL of the picture', async () => {
+    const job = await signer.name('x');
+    const at = async (url: string) => parseCredentials(url.slice(url.indexOf('?')));
+    const url = await signer.signCancel(job, { ttl: 60 });
+    expect(url.split('?')[0]).toBe(`/jobs/${job}/cancel`);
+    await expect(signer.verifyCancel(job, await at(url))).resolves.toBeUndefined();
+    await expect(signer.verifyCancel(await signer.name('y'), await at(url))).rejects.toEqual(invalid);
+    await expect(signer.verifyCancel(job, await at(await signer.sign(transform)))).rejects.toEqual(invalid);
+    await expect(signer.verifyCancel(job, {})).rejects.toEqual(invalid);
+    await expect(signer.verifyCancel(job, await at(url), Date.now() + 7_200_000)).rejects.toMatchObject({
+      code: 'SIGNATURE_EXPIRED',
+    });
+    await expect(signer.signCancel('../x')).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+  });
+
   test('a signature is over one meaning: any other transform, exp, kid, prefix or key is refused', async () => {
     const url = await signer.sign(transform, { ttl: 60 });
     const { credentials } = read(url);
@@ -163,4 +209,23 @@ test('unsigned: presets × widths × sources is all there is', () => {
       'preset=thumb/s3%3A%2F%2Fb%2Fk',
     ].map(allowed),
   ).toEqual(Array(8).fill(false));
+  // One picture by endless names: each would be work.
+  const respelt = [
+    'a.jpg?bust=1',
+    'a.jpg?',
+    '%61.jpg',
+    'a%2Ejpg',
+    '/a.jpg',
+    'b/%c3%a4.jpg',
+    'sub%2D1/a.jpg',
+    '%7Ea.jpg',
+  ];
+  for (const name of respelt) {
+    const source = encodeURIComponent(`https://origin.example/public/${name}`);
+    expect([name, allowed(`preset=thumb/${source}`)]).toEqual([name, false]);
+  }
+  for (const name of ['b/%C3%A4.jpg', 'a%20b.jpg', 'a%2Bb.jpg', 'a+b.jpg', "it's(1).jpg"]) {
+    const source = encodeURIComponent(`https://origin.example/public/${name}`);
+    expect([name, allowed(`preset=thumb/${source}`)]).toEqual([name, true]);
+  }
 });

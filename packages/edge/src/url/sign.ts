@@ -2,7 +2,7 @@ import { ElfinError } from '@elfin/core';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { Transform } from './parse.ts';
-import { formatOptions, formatTransform } from './parse.ts';
+import { formatOptions, formatTransform, parseTransform } from './parse.ts';
 
 /** One secret. The first of a list signs; all of them verify, so that keys can be rotated without breaking links. */
 export interface UrlKey {
@@ -43,12 +43,23 @@ export interface Signer {
     transform: Transform,
     credentials: Credentials,
     now?: number,
-  ): Promise<{ readonly exp?: number; readonly kid: string }>;
+  ): Promise<{ readonly exp?: number | undefined; readonly kid: string }>;
+  /**
+   * The path and query that cancels a job for everyone who waits for it: `/jobs/<id>/cancel?exp=…&kid=…&sig=…`, for a POST.
+   * Whoever sees a job's id may watch it; only a holder of a key may stop it. Errors: OPTION_INVALID.
+   */
+  signCancel(job: string, options?: SignOptions): Promise<string>;
+  /** Errors: as `verify`. */
+  verifyCancel(job: string, credentials: Credentials, now?: number): Promise<void>;
   /** An unguessable name for `text` that only holders of the first key can make. 22 characters of base64url. */
   name(text: string): Promise<string>;
 }
 
 const encoder = new TextEncoder();
+/** Seconds since the epoch, as a URL may carry them. */
+const EXPIRY = /^[0-9]{1,12}$/;
+/** What {@link Signer.name} gives: also what becomes part of a store's key. */
+export const JOB_ID = /^[A-Za-z0-9_-]{22}$/;
 
 /** base64url without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
@@ -113,38 +124,55 @@ export function createSigner(options: { readonly keys: readonly UrlKey[]; readon
   }
   const signFirst = keys.get(first.id) as (message: Uint8Array) => Uint8Array;
 
-  const message = (transform: Transform, exp: string, kid: string) =>
-    encoder.encode(`v1\n${prefix}\n${formatOptions(transform.options)}\n${transform.source}\n${exp}\n${kid}`);
+  /** What is signed of a thing, without the two lines that all messages end in. */
+  const transformText = ({ options, source }: Transform) => `v1\n${prefix}\n${formatOptions(options)}\n${source}`;
+  const cancelText = (job: string) => `cancel v1\n${prefix}\n${job}`;
+  const message = (text: string, exp: string, kid: string) => encoder.encode(`${text}\n${exp}\n${kid}`);
+
+  /** The query that proves `text`. */
+  function prove(text: string, { ttl, window = 3600, now = Date.now() }: SignOptions): string {
+    const exp = ttl === undefined ? '' : String(Math.ceil((now / 1000 + ttl) / window) * window);
+    if (ttl !== undefined && !(ttl > 0 && Number.isInteger(window) && window > 0 && EXPIRY.test(exp))) {
+      throw new ElfinError('OPTION_INVALID', 'A signed URL’s ttl is seconds above zero, its window whole seconds.');
+    }
+    const bytes = signFirst(message(text, exp, first?.id ?? ''));
+    return `${exp === '' ? '' : `exp=${exp}&`}kid=${first?.id}&sig=${toBase64Url(bytes)}`;
+  }
+
+  function check(text: string, { exp = '', kid = '', sig }: Credentials, now: number) {
+    const refuse = (why: string) => new ElfinError('SIGNATURE_INVALID', why);
+    if (sig === undefined) throw refuse('The URL is not signed; ask the site for a signed one.');
+    const bytes = fromBase64Url(sig);
+    // A URL signed elsewhere may leave `kid` out; its message then has none either, and each key is tried.
+    const candidates = kid === '' ? [...keys] : [...keys].filter(([id]) => id === kid);
+    let by: string | undefined;
+    for (const [id, sign] of candidates) {
+      if (bytes && equalInConstantTime(sign(message(text, exp, kid)), bytes)) by ??= id;
+    }
+    if (by === undefined) throw refuse('The URL’s signature is not over this URL.');
+    if (exp === '') return { exp: undefined, kid: by };
+    // Checked after the signature: only who holds a valid link learns that it has run out.
+    const at = EXPIRY.test(exp) ? Number(exp) : 0;
+    if (at * 1000 <= now)
+      throw new ElfinError('SIGNATURE_EXPIRED', 'The URL’s time is over; ask the site for a new one.');
+    return { exp: at, kid: by };
+  }
 
   return {
-    async sign(transform, { ttl, window = 3600, now = Date.now() } = {}) {
-      if (ttl !== undefined && !(ttl > 0 && window > 0)) {
-        throw new ElfinError('OPTION_INVALID', 'A signed URL’s ttl and window are seconds above zero.');
-      }
+    async sign(transform, options = {}) {
       const path = formatTransform(transform);
-      const exp = ttl === undefined ? '' : String(Math.ceil((now / 1000 + ttl) / window) * window);
-      const bytes = signFirst(message(transform, exp, first.id));
-      const query = `${exp === '' ? '' : `exp=${exp}&`}kid=${first.id}&sig=${toBase64Url(bytes)}`;
-      return `/${prefix}/${path}?${query}`;
+      // Over what a verifier reads out of the URL, not over what the caller wrote: they differ in all spellings but one.
+      return `/${prefix}/${path}?${prove(transformText(parseTransform(path)), options)}`;
     },
-
-    async verify(transform, { exp = '', kid = '', sig }, now = Date.now()) {
-      const refuse = (why: string) => new ElfinError('SIGNATURE_INVALID', why);
-      if (sig === undefined) throw refuse('The URL is not signed; ask the site for a signed one.');
-      const bytes = fromBase64Url(sig);
-      // A URL signed elsewhere may leave `kid` out; its message then has none either, and each key is tried.
-      const candidates = kid === '' ? [...keys] : [...keys].filter(([id]) => id === kid);
-      let by: string | undefined;
-      for (const [id, sign] of candidates) {
-        if (bytes && equalInConstantTime(sign(message(transform, exp, kid)), bytes)) by ??= id;
-      }
-      if (by === undefined) throw refuse('The URL’s signature is not over this URL.');
-      if (exp === '') return { kid: by };
-      // Checked after the signature: only who holds a valid link learns that it has run out.
-      const at = /^[0-9]{1,12}$/.test(exp) ? Number(exp) : 0;
-      if (at * 1000 <= now)
-        throw new ElfinError('SIGNATURE_EXPIRED', 'The URL’s time is over; ask the site for a new one.');
-      return { exp: at, kid: by };
+    async verify(transform, credentials, now = Date.now()) {
+      return check(transformText(transform), credentials, now);
+    },
+    async signCancel(job, options = {}) {
+      if (!JOB_ID.test(job)) throw new ElfinError('OPTION_INVALID', 'A job’s id is 22 letters, digits, - and _.');
+      return `/jobs/${job}/cancel?${prove(cancelText(job), options)}`;
+    },
+    async verifyCancel(job, credentials, now = Date.now()) {
+      check(cancelText(job), credentials, now);
     },
 
     async name(text) {
