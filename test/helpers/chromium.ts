@@ -1,11 +1,7 @@
 import { type Browser, chromium } from 'playwright-core';
 import { findChromium } from './find-chromium.ts';
 
-const FLAGS = [
-  '--no-sandbox',
-  // A camera that shows a test card.
-  '--use-fake-device-for-media-stream',
-];
+const FLAGS = ['--no-sandbox'];
 // WebGPU on the CPU by SwiftShader: slow, but a real device.
 const WEBGPU = [
   '--enable-unsafe-webgpu',

@@ -102,7 +102,24 @@ test('a photo that is pasted is restored; what is no photo is told', async () =>
 });
 
 test('the camera: allowed it gives a photo and is let go, refused it says so', async () => {
-  await page.context().grantPermissions(['camera']);
+  // A headless shell never asks for permission: what the browser would answer is put in its place.
+  const asked = await page.evaluateHandle(() => {
+    const seen: MediaStreamConstraints[] = [];
+    navigator.mediaDevices.getUserMedia = async (constraints = {}) => {
+      seen.push(constraints);
+      if (seen.length > 1) throw new DOMException('Permission denied', 'NotAllowedError');
+      const scene = Object.assign(document.createElement('canvas'), { width: 640, height: 480 });
+      const brush = scene.getContext('2d')!;
+      const draw = () => {
+        brush.fillStyle = `rgb(${200 + Math.random()} 120 40)`;
+        brush.fillRect(0, 0, 640, 480);
+        requestAnimationFrame(draw);
+      };
+      draw();
+      return scene.captureStream();
+    };
+    return seen;
+  });
   await page.click('#camera');
   const viewfinder = page.getByRole('dialog', { name: 'Camera' });
   await viewfinder.waitFor();
@@ -113,16 +130,24 @@ test('the camera: allowed it gives a photo and is let go, refused it says so', a
   await viewfinder.getByRole('button', { name: 'Take the photo' }).click();
   await page.locator('#stage img').waitFor();
   expect(await track.evaluate(({ readyState }) => readyState)).toBe('ended');
-  expect(await page.locator('#stage img').evaluate((image: HTMLImageElement) => image.naturalWidth)).toBeGreaterThan(
-    100,
-  );
+  expect(await page.evaluate(() => document.querySelector('video')!.srcObject)).toBe(null);
+  const taken = await page.locator('#stage img').evaluate(async (image: HTMLImageElement) => {
+    await image.decode();
+    const brush = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d')!;
+    brush.drawImage(image, 0, 0);
+    return { side: image.naturalWidth, colour: [...brush.getImageData(320, 240, 1, 1).data] };
+  });
+  expect(taken.side).toBe(640);
+  // What the camera sees, but for what a video frame and JPEG round.
+  for (const [at, level] of [200, 120, 40].entries()) expect(Math.abs(taken.colour[at]! - level)).toBeLessThan(12);
   await page.click('#again');
 
-  await page.context().clearPermissions();
-  await page.context().grantPermissions([]);
   await page.click('#camera');
   await page.locator('#message', { hasText: 'may not use the camera' }).waitFor();
   expect(await page.locator('#start').isVisible()).toBe(true);
+  expect(await asked.jsonValue()).toEqual(
+    Array(2).fill({ video: expect.objectContaining({ facingMode: 'environment' }) }),
+  );
 });
 
 test('a drop of 108 megapixels is refused before anything decodes it, and the page goes on', async () => {
@@ -154,11 +179,39 @@ test.each([
   expect(await page.locator('#start').isVisible()).toBe(true);
 });
 
-test('it can be installed', async () => {
-  const session = await page.context().newCDPSession(page);
-  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  // Playwright's contexts are private windows, in which nothing is installed.
-  expect(installabilityErrors.map(({ errorId }) => errorId)).toEqual(['in-incognito']);
+test('it has what browsers ask of a page that can be installed: a manifest, an icon, a service worker over both', async () => {
+  const found = await page.evaluate(async () => {
+    const link = document.querySelector<HTMLLinkElement>('link[rel=manifest]')!;
+    const answer = await fetch(link.href);
+    const manifest = await answer.json();
+    const address = (relative: string) => new URL(relative, link.href).href;
+    const icons = (manifest.icons as { src: string; sizes: string; type: string; purpose?: string }[]).map(
+      async ({ src, ...icon }) => {
+        const image = Object.assign(new Image(), { src: address(src) });
+        await image.decode();
+        const { headers } = await fetch(image.src);
+        return { ...icon, served: headers.get('content-type')?.split(';')[0], width: image.naturalWidth };
+      },
+    );
+    const { active, scope } = await navigator.serviceWorker.ready;
+    return {
+      type: answer.headers.get('content-type')?.split(';')[0],
+      manifest,
+      icons: await Promise.all(icons),
+      start: (await fetch(address(manifest.start_url))).status,
+      covered: address(manifest.start_url).startsWith(scope) && location.href.startsWith(scope),
+      worker: active?.state,
+    };
+  });
+  const { manifest, icons, ...rest } = found;
+  expect(rest).toEqual({ type: 'application/manifest+json', start: 200, covered: true, worker: 'activated' });
+  // https://web.dev/articles/install-criteria; an SVG of any size stands for 192 and 512 pixels.
+  expect(manifest).toMatchObject({ name: expect.stringMatching(/./), short_name: expect.stringMatching(/^.{1,12}$/) });
+  expect(manifest.display).toMatch(/^(fullscreen|standalone|minimal-ui)$/);
+  expect(manifest.prefer_related_applications ?? false).toBe(false);
+  const [icon] = icons;
+  expect(icon).toMatchObject({ sizes: 'any', type: 'image/svg+xml', purpose: 'any', served: 'image/svg+xml' });
+  expect(icon?.width).toBeGreaterThan(0);
 });
 
 test('a network lost half-way through the weights is told, and the next try works', async () => {
