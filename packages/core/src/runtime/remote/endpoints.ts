@@ -1,14 +1,12 @@
 import {
   BrokenCircuitError,
-  bulkhead,
   type CircuitBreakerPolicy,
   CircuitState,
   ConsecutiveBreaker,
   circuitBreaker,
   handleWhen,
-  type IPolicy,
-  wrap,
 } from 'cockatiel';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { interruptible, LONGEST_WAIT } from '../../base/deadline.ts';
 import { aborted, ElfinError, isElfinError } from '../../base/errors.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
@@ -71,7 +69,7 @@ interface Endpoint {
   readonly url: string;
   readonly token: string | undefined;
   readonly breaker: CircuitBreakerPolicy;
-  readonly policy: IPolicy;
+  readonly limit: LimitFunction;
   inFlight: number;
   /** Milliseconds since the epoch from which an open breaker lets one call through again. */
   shutUntil: number;
@@ -89,8 +87,8 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
       halfOpenAfter: breaker.openMs,
       breaker: new ConsecutiveBreaker(breaker.failures),
     });
-    const policy = wrap(bulkhead(inFlight, Number.POSITIVE_INFINITY), circuit);
-    const endpoint: Endpoint = { url: baseOf(url), token, breaker: circuit, policy, inFlight: 0, shutUntil: 0 };
+    const limit = pLimit(inFlight);
+    const endpoint: Endpoint = { url: baseOf(url), token, breaker: circuit, limit, inFlight: 0, shutUntil: 0 };
     circuit.onBreak(() => {
       endpoint.shutUntil = Date.now() + breaker.openMs;
     });
@@ -141,9 +139,12 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
         tried.add(endpoint);
         endpoint.inFlight += 1;
         try {
-          // Who waits for others' calls to end is let go when his own time is up: the bulkhead's queue knows of no clock.
+          // A call that waits for others to end is let go when its own time is up: the queue knows of no clock.
           return await interruptible(
-            endpoint.policy.execute(() => attempt(endpoint, call), call.signal),
+            endpoint.limit(() => {
+              call.signal?.throwIfAborted();
+              return endpoint.breaker.execute(() => attempt(endpoint, call));
+            }),
             {
               signals: [[call.signal, ({ reason }) => reason]],
               deadline: call.deadline,

@@ -229,6 +229,25 @@ test('who waits behind others is let go at his own deadline', async () => {
   await expect(first).rejects.toMatchObject({ code: 'NETWORK_FAILED' });
 });
 
+test('one who leaves the queue keeps nobody behind him waiting', async () => {
+  const held: (() => void)[] = [];
+  const worker = await serve((...call) => held.push(() => invert(...call)));
+  const session = await createRemoteRuntime({ endpoints: [worker.url], inFlight: 1 }).open(model, options);
+  const first = session.run({ image }, { outputs: ['restored'] });
+  const leaving = new AbortController();
+  const second = session.run({ image }, { outputs: ['restored'], signal: leaving.signal });
+  const third = session.run({ image }, { outputs: ['restored'] });
+  await expect.poll(() => held.length).toBe(1);
+  leaving.abort('enough');
+  await expect(second).rejects.toMatchObject({ code: 'ABORTED' });
+  held[0]!();
+  await first;
+  await expect.poll(() => held.length).toBe(2);
+  held[1]!();
+  await third;
+  expect(worker.calls()).toBe(2);
+});
+
 test('no more than the limit is in flight at one endpoint', async () => {
   let now = 0;
   let most = 0;

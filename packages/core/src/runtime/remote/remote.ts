@@ -37,12 +37,12 @@ const OUTPUTS = ['restored', 'background', 'sums'];
  * {@link Endpoints.call} throws.
  */
 export function createRemoteRuntime(options: RemoteOptions): RemoteRuntime {
-  const endpoints = createEndpoints(options);
   const { inFlight = IN_FLIGHT } = options;
-  const { tilesInFlight = Math.min(TILES_IN_FLIGHT, inFlight * endpoints.urls.length) } = options;
+  const { tilesInFlight = Math.min(TILES_IN_FLIGHT, inFlight * Math.max(1, options.endpoints.length)) } = options;
   for (const [name, limit] of Object.entries({ inFlight, tilesInFlight }))
     if (!(Number.isInteger(limit) && limit >= 1))
       throw new ElfinError('OPTION_INVALID', `${name} must be a whole number from 1 up, not ${limit}.`);
+  const endpoints = createEndpoints(options);
   return {
     name: 'remote',
     tiles: { io: 'uint8', inFlight: tilesInFlight },
