@@ -133,8 +133,8 @@ describe('wrong words end with 2, one line and no stack', () => {
   test.each([
     [['restore'], /Name what to restore/],
     [['restore', 'x.jpg', '--taks', 'derain'], /--taks is not a flag of elfin restore: did you mean --task\?/],
-    [['restore', 'x.jpg', '--task', 'snow'], /--task is one of derain, lowlight, underwater, auto, not "snow"/],
-    [['restore', 'x.jpg', '--strength', 'much'], /--strength is a number from 0 to 1/],
+    [['restore', 'x.jpg', '--task', 'snow'], /--task must be one of derain, lowlight, underwater, auto, not "snow"/],
+    [['restore', 'x.jpg', '--strength', 'much'], /--strength must be a number from 0 to 1/],
     [['restore', 'x.jpg', '-o', 'result.bmp'], /Cannot tell a format/],
     [['restore', 'x.jpg', '--device', 'toaster'], /--device is/],
     [['restore', '-', '--json'], /standard output, where --json would write as well/],

@@ -30,7 +30,12 @@ describe('what is wrong is told', () => {
       'OPTION_INVALID',
       /derain, lowlight, underwater or auto/,
     ],
-    ['strength', () => [photo, { task: 'derain', strength: 2 }], 'OPTION_INVALID', /between 0 and 1/],
+    [
+      'strength',
+      () => [photo, { task: 'derain', strength: 2 }],
+      'OPTION_INVALID',
+      /strength must be a number from 0 to 1, not 2/,
+    ],
     ['tiling', () => [photo, { task: 'derain', tiling: 'tiny' as 'local' }], 'OPTION_INVALID', /local/],
     ['tile', () => [photo, { task: 'derain', tiling: { tile: 100 } }], 'OPTION_INVALID', /multiple of 16/],
     ['no bytes', () => [new Uint8Array(), { task: 'derain' }], 'IMAGE_EMPTY', /./],

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import type { PixelImage, Task } from '@elfin/core';
+import type { ModelSize, PixelImage, Task } from '@elfin/core';
 import { createNodeRuntime, loadSharpCodec } from '@elfin/core/node';
 import { createWholeImages, serveWorker, type WholeImageOptions } from '@elfin/edge/worker';
 import { createModels } from '@elfin/models/node';
@@ -43,7 +43,7 @@ export async function startNegativeWorker(token: string) {
   const restorer: WholeImageOptions['restorer'] = {
     async restore(image, { task, model }) {
       // A worker whose weights are not the caller's would be refused.
-      const { name, digest } = await models.resolve(task as Task, model ?? 'lw');
+      const { name, digest } = await models.resolve(task as Task, (model ?? 'lw') as ModelSize);
       const report = { model: name, digest, backend: { provider: 'cpu' }, tiling: 'whole', tiles: 1 } as const;
       const data = image.data.map((value) => 255 - value);
       return { image: { ...image, data } as PixelImage, report: { task: task as Task, ...report } };

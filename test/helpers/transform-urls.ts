@@ -6,7 +6,10 @@ function anyValue(spec: OptionSpec): fc.Arbitrary<string | number> {
     case 'choice':
       return fc.constantFrom(...spec.values);
     case 'integer':
-      return fc.integer({ min: spec.min, max: spec.max });
+      return fc.oneof(
+        fc.integer({ min: spec.min, max: spec.max }),
+        ...(spec.words ?? []).map((word) => fc.constant(word)),
+      );
     case 'decimal':
       return fc.integer({ min: Math.ceil(spec.min * 100), max: spec.max * 100 }).map((hundredths) => hundredths / 100);
     case 'name':

@@ -1,4 +1,5 @@
 export { joinBytes } from './base/bytes.ts';
+export { checkInteger, checkNames, closestName, type IntegerRange, invalidOption } from './base/check.ts';
 export * from './base/errors.ts';
 export { sha256 } from './base/sha256.ts';
 export type * from './base/tensor.ts';
@@ -28,6 +29,17 @@ export { TASKS } from './model/models.ts';
 export type { ElfChoice } from './model/presets.ts';
 export { CONFIGS } from './model/presets.ts';
 export type { StatisticSlot } from './model/statistics.ts';
+export {
+  expectedText,
+  type GivenOptions,
+  type OptionRow,
+  readOption,
+  type Surface,
+  type ValueOf,
+  type ValueSpec,
+  writeOption,
+} from './options/row.ts';
+export * from './options/table.ts';
 export { readBounded } from './protocol/read-bounded.ts';
 export * from './protocol/retry-after.ts';
 export * from './protocol/status.ts';

@@ -1,9 +1,10 @@
+import { checkNames } from './base/check.ts';
 import { ElfinError } from './base/errors.ts';
 import { type Codec, DEFAULT_LIMITS, type Header, type Metadata } from './image/codec.ts';
 import { bitDepth, checkPixels, joinAlpha, type PixelImage, splitAlpha } from './image/pixels.ts';
 import type { ModelRef, ModelSize, Task } from './model/models.ts';
 import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
-import type { RestoreOptions } from './restore/options.ts';
+import { RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
 import type { RestoreReport } from './restore/report.ts';
 import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/work.ts';
 import type { Backend } from './runtime/runtime.ts';
@@ -76,6 +77,7 @@ export function assembleRestorer<Input>(
   const restorer: Restorer<Input> = {
     async restore(input, options) {
       const called = performance.now();
+      checkNames('restore', options, RESTORE_OPTION_NAMES);
       const model = await workshop.plan(options);
       return workshop.inTurn(options, async (signal) => {
         const begun = performance.now();

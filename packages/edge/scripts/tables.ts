@@ -8,9 +8,9 @@ function values(spec: OptionSpec): string {
     case 'name':
       return 'a configured name';
     case 'integer':
-      return `${spec.min}–${spec.max}`;
+      return [...(spec.words ?? []).map((word) => `\`${word}\``), `${spec.min}–${spec.max}`].join(' ');
     case 'decimal':
-      return `${spec.min}–${spec.max}, two decimals`;
+      return `${spec.min}–${spec.max}, at most ${spec.decimals} decimals`;
   }
 }
 

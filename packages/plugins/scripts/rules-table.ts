@@ -15,7 +15,8 @@ const code = (text: string) => `\`${text}\``;
 
 function valuesOf(field: Field): string {
   if (field.enum) return field.enum.map(code).join(' ');
-  if (field.anyOf) return 'a text or a list';
+  if (field.anyOf?.some(({ type }) => type === 'array')) return 'a text or a list';
+  if (field.anyOf) return field.anyOf.map(valuesOf).join(', ');
   if (field.type === 'array') return `a list of ${valuesOf(field.items ?? {})}`;
   if (field.type === 'string') return 'a text';
   if (field.type === 'object') return 'names and values';

@@ -58,7 +58,7 @@ export function createInverter() {
   const restorer: PixelRestorer = {
     async restore(image, { task, signal, onProgress }) {
       state.runs += 1;
-      onProgress?.({ fraction: 0.5 });
+      onProgress?.({ phase: 'restore', tile: 1, tiles: 2, fraction: 0.5 });
       const stopped = new Promise<never>((_, reject) => {
         if (signal?.aborted) reject(signal.reason);
         signal?.addEventListener('abort', () => reject(signal.reason), { once: true });

@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs, stripVTControlCharacters } from 'node:util';
+import { closestName, invalidOption } from '@elfin/core';
 import { type ArgsDef, type CommandDef, type ParsedArgs, renderUsage } from 'citty';
-import leven from 'leven';
 import { EXIT, type ExitCode, exitCodeOf, failureOf, printFailure, usageError } from '../report/failure.ts';
 
 /** A verb: its flags as a table (the help and the docs come from it) and what it does. */
@@ -82,7 +82,7 @@ function parseStrictly(verb: string, argv: readonly string[], args: ArgsDef) {
   for (const [name, def] of named) {
     const value = parsed.values[name];
     if (def.type === 'enum' && value !== undefined && !def.options?.includes(String(value)))
-      throw usageError(`--${name} is one of ${def.options?.join(', ')}, not "${value}".`);
+      throw invalidOption(`--${name}`, `one of ${def.options?.join(', ')}`, value);
     if (value === undefined && 'default' in def && def.default !== undefined) parsed.values[name] = def.default;
   }
   return parsed;
@@ -91,11 +91,8 @@ function parseStrictly(verb: string, argv: readonly string[], args: ArgsDef) {
 function explain(verb: string, error: NodeJS.ErrnoException, names: readonly string[]): string {
   const flag = /--?[\w-]+/.exec(error.message)?.[0] ?? '';
   if (error.code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return `${error.message.split('. ')[0]}.`;
-  const near = names
-    .map((name) => ({ name, distance: leven(flag.replace(/^-+/, ''), name) }))
-    .filter(({ distance }) => distance <= 2)
-    .sort((one, other) => one.distance - other.distance)[0];
-  return `${flag} is not a flag of elfin ${verb}: ${near ? `did you mean --${near.name}?` : `see elfin ${verb} --help.`}`;
+  const near = closestName(flag.replace(/^-+/, ''), names);
+  return `${flag} is not a flag of elfin ${verb}: ${near ? `did you mean --${near}?` : `see elfin ${verb} --help.`}`;
 }
 
 /** A number flag within a range. Errors: OPTION_INVALID. */
@@ -107,7 +104,7 @@ export function numberFlag(
   if (value === undefined) return undefined;
   const number = value.trim() === '' ? Number.NaN : Number(value);
   if (!Number.isFinite(number) || number < min || number > max || (integer && !Number.isInteger(number)))
-    throw usageError(`--${name} is ${integer ? 'a whole number' : 'a number'} from ${min} to ${max}, not "${value}".`);
+    throw invalidOption(`--${name}`, `${integer ? 'a whole number' : 'a number'} from ${min} to ${max}`, value);
   return number;
 }
 

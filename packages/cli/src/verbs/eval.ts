@@ -1,20 +1,11 @@
-import {
-  createModelRef,
-  ElfinError,
-  type ModelRef,
-  type PixelImage,
-  sha256,
-  TASKS,
-  type Task,
-  TILING_MODES,
-  type TilingMode,
-} from '@elfin/core';
+import { createModelRef, ElfinError, type ModelRef, type PixelImage, sha256, TASKS, type Task } from '@elfin/core';
 import { psnr, ssim, uciqe, uiqm } from '@elfin/core/metrics';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { readSafetensors, writeSafetensors } from '@elfin/core/weights';
-import { defineVerb, numberFlag } from '../flags/command.ts';
+import { defineVerb } from '../flags/command.ts';
 import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
 import { bundledModels, MODEL_FLAG, openModel } from '../flags/models.ts';
+import { OPTION_FLAGS, readOptionFlags } from '../flags/options.ts';
 import { imagesBelow, readableFile } from '../io/inputs.ts';
 import { nameIn, pairWithTargets } from '../io/pairs.ts';
 import { withoutComparisons } from '../io/results.ts';
@@ -54,9 +45,9 @@ export const evaluate = defineVerb({
       description: 'Restore the inputs first, and measure them before and after',
     },
     model: MODEL_FLAG,
-    tiling: { type: 'enum', options: [...TILING_MODES], default: 'auto', description: 'How large images are cut' },
-    tile: { type: 'string', valueHint: 'pixels', description: 'Side of a tile' },
-    passes: { type: 'string', valueHint: '0…8', description: 'Statistics sweeps of global tiling' },
+    tiling: { ...OPTION_FLAGS.tiling, default: 'auto' },
+    tile: OPTION_FLAGS.tile,
+    passes: OPTION_FLAGS.passes,
     precision: {
       type: 'enum',
       options: ['stored', 'float32', 'float16'],
@@ -95,13 +86,12 @@ export const evaluate = defineVerb({
     await using device = await createDevice(args.device);
     await using restorer = createRestorer({ models: bundledModels(), runtime: device.runtime });
     const model = task && (await atPrecision(await openModel(args.model, task), args.precision as Precision));
-    const tile = numberFlag('tile', args.tile, { min: 64, max: 8192, integer: true });
-    const passes = numberFlag('passes', args.passes, { min: 0, max: 8, integer: true });
-    const tiling = {
-      mode: args.tiling as TilingMode,
-      ...(tile !== undefined && { tile }),
-      ...(passes !== undefined && { passes }),
-    };
+    const {
+      tiling: mode,
+      tile,
+      passes,
+    } = readOptionFlags({ tiling: args.tiling, tile: args.tile, passes: args.passes });
+    const tiling = { mode, tile, passes };
 
     const images: Measured[] = [];
     for (const file of inputs) {

@@ -1,21 +1,13 @@
 import { basename } from 'node:path';
-import {
-  ElfinError,
-  type MetadataPolicy,
-  type OutputFormat,
-  type RestoreOptions,
-  type RestoreReport,
-  TASKS,
-  TILING_MODES,
-  type TilingMode,
-} from '@elfin/core';
+import { ElfinError, type RestoreOptions, type RestoreReport, restoreOptionsOf, TASKS } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import pLimit from 'p-limit';
 import { defineVerb, given, numberFlag } from '../flags/command.ts';
 import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
 import { bundledModels, chooseModel, MODEL_FLAG } from '../flags/models.ts';
+import { OPTION_FLAGS, readOptionFlags } from '../flags/options.ts';
 import { expandInputs, type Input } from '../io/inputs.ts';
-import { EXTENSIONS, planOutputs, type Target } from '../io/outputs.ts';
+import { planOutputs, type Target } from '../io/outputs.ts';
 import { EXIT, type Failure, failureOf, printFailure, usageError } from '../report/failure.ts';
 import { createProgress, type ProgressLine } from '../report/progress.ts';
 import { restoreOne } from '../restore-one.ts';
@@ -55,34 +47,11 @@ export const restore = defineVerb({
     },
     task: { type: 'enum', options: [...TASKS, 'auto'], default: 'derain', description: 'What to restore from' },
     model: MODEL_FLAG,
-    tiling: {
-      type: 'enum',
-      options: [...TILING_MODES],
-      default: 'auto',
-      description: 'How large images are cut; docs/tiling.md',
-    },
-    tile: { type: 'string', valueHint: 'pixels', description: 'Side of a tile, a multiple of 16' },
-    overlap: { type: 'string', valueHint: 'pixels', description: 'What neighbouring tiles share, a multiple of 32' },
-    passes: { type: 'string', valueHint: '0…8', description: 'Statistics sweeps of global tiling' },
     device: DEVICE_FLAG,
     threads: { type: 'string', valueHint: 'n', description: 'CPU threads (default: all)' },
-    strength: {
-      type: 'string',
-      valueHint: '0…1',
-      description: 'How much of the result is mixed into the source (default 1)',
-    },
-    format: {
-      type: 'enum',
-      options: Object.keys(EXTENSIONS),
-      description: 'Format of results (default: by -o, else the source’s)',
-    },
-    quality: { type: 'string', valueHint: '1…100', description: 'Quality of JPEG, WebP and AVIF' },
-    metadata: {
-      type: 'enum',
-      options: ['none', 'copyright', 'keep'],
-      default: 'keep',
-      description: 'What of the source’s metadata is kept',
-    },
+    ...OPTION_FLAGS,
+    format: { ...OPTION_FLAGS.format, description: 'Format of results (default: by -o, else the source’s)' },
+    metadata: { ...OPTION_FLAGS.metadata, default: 'keep', description: 'What of the source’s metadata is kept' },
     icc: {
       type: 'enum',
       options: ['srgb', 'keep'],
@@ -126,23 +95,20 @@ export const restore = defineVerb({
     if (words.length === 0) throw usageError('Name what to restore: files, folders, globs, or - for standard input.');
     const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 }) ?? MOST_MEGAPIXELS;
     const megabytes = numberFlag('max-bytes', args['max-bytes'], { min: 0.0001, max: 2000 }) ?? MOST_MEGABYTES;
+    const task = args.task as RestoreOptions['task'];
+    const { format, quality, metadata, ...chosen } = readOptionFlags(args);
     const options = {
-      task: args.task as RestoreOptions['task'],
-      model: await chooseModel(args.model, args.task === 'auto' ? {} : { task: args.task as (typeof TASKS)[number] }),
-      tiling: tilingOf({ tiling: args.tiling, tile: args.tile, overlap: args.overlap, passes: args.passes }),
+      ...restoreOptionsOf({ restore: task, format: 'png', ...chosen }),
+      model: await chooseModel(args.model, task === 'auto' ? {} : { task }),
       icc: args.icc as 'srgb',
       animated: args.animated as 'refuse',
-      ...given('strength', numberFlag('strength', args.strength, { min: 0, max: 1 })),
       limits: { pixels: Math.round(megapixels * 1e6), bytes: Math.round(megabytes * 1e6) },
     };
-    const encoding = {
-      metadata: args.metadata as MetadataPolicy,
-      ...given('quality', numberFlag('quality', args.quality, { min: 1, max: 100, integer: true })),
-    };
+    const encoding = { metadata, quality };
     const { inputs, leftOut } = await expandInputs(words, args.output);
     const plan = await planOutputs(inputs, {
       output: args.output,
-      format: args.format as OutputFormat | undefined,
+      format,
       compare: args.compare === true,
       map: args.map === true,
     });
@@ -192,18 +158,6 @@ export const restore = defineVerb({
     return failed > 0 ? EXIT.failed : EXIT.done;
   },
 });
-
-function tilingOf(
-  args: { readonly [name in 'tiling' | 'tile' | 'overlap' | 'passes']: string | undefined },
-): NonNullable<RestoreOptions['tiling']> {
-  const whole = { integer: true } as const;
-  return {
-    mode: args.tiling as TilingMode,
-    ...given('tile', numberFlag('tile', args.tile, { min: 64, max: 8192, ...whole })),
-    ...given('overlap', numberFlag('overlap', args.overlap, { min: 0, max: 4096, ...whole })),
-    ...given('passes', numberFlag('passes', args.passes, { min: 0, max: 8, ...whole })),
-  };
-}
 
 function show(line: ProgressLine, label: string, { phase, fraction }: { phase: string; fraction: number }): void {
   line.update({ label, phase, done: Math.round(fraction * 1000), total: 1000 });

@@ -1,23 +1,24 @@
+import { checkNames } from '../base/check.ts';
 import type { EncodeOptions, Header, ImageFormat, Metadata, OutputFormat } from '../image/codec.ts';
 import { SHARP } from '../image/codecs/sharp-pipeline.ts';
 import { checkEncode } from '../image/encoding.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { createFileSink, decodeToFile } from '../image/raw-file.ts';
 import { imageSink } from '../tiling/pixels.ts';
-import type { RestoreOptions } from './options.ts';
+import { RESTORE_OPTION_NAMES, type RestoreOptions } from './options.ts';
 import type { RestoreReport } from './report.ts';
 import type { Workshop } from './work.ts';
 
 /** How a restored image is written. */
 export interface EncodedOptions extends RestoreOptions {
   /** The source's own by default, or PNG, which loses nothing, where that is not written. */
-  readonly format?: OutputFormat;
+  readonly format?: OutputFormat | undefined;
   /** 1…100, for formats that lose something. */
-  readonly quality?: number;
+  readonly quality?: number | undefined;
   /** What of the source's metadata is kept; `none` by default. */
-  readonly metadata?: EncodeOptions['policy'];
+  readonly metadata?: EncodeOptions['policy'] | undefined;
   /** Where temporary files go; the system's folder by default. */
-  readonly directory?: string;
+  readonly directory?: string | undefined;
 }
 
 /** A restored image, encoded again. */
@@ -42,6 +43,7 @@ export async function restoreThroughFiles(
   options: EncodedOptions,
 ): Promise<RestoredBytes> {
   const called = performance.now();
+  checkNames('restoreEncoded', options, [...RESTORE_OPTION_NAMES, 'format', 'quality', 'metadata', 'directory']);
   const { limits, animated, icc, quality, metadata: policy, directory } = options;
   const lossy = quality === undefined ? {} : { quality };
   // Both before any work is done, as far as is known then: minutes of it would be for nothing.

@@ -4,15 +4,9 @@ import { ElfinError } from '../base/errors.ts';
 import { sha256 } from '../base/sha256.ts';
 import { CLASSIFIER_DIGEST } from '../classify/digest.ts';
 import type { Models } from '../model/models.ts';
+import type { ResultOptions } from '../options/table.ts';
 import { planTiles } from '../tiling/plan.ts';
-import {
-  canonicalOptions,
-  parseResultOptions,
-  type ResultIdentity,
-  type ResultOptions,
-  resultKey,
-  resultModels,
-} from './result-key.ts';
+import { canonicalOptions, parseResultOptions, type ResultIdentity, resultKey, resultModels } from './result-key.ts';
 
 const anyOptions: fc.Arbitrary<ResultOptions> = fc.record(
   {

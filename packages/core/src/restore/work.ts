@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import { checkInteger, checkNames, invalidOption } from '../base/check.ts';
 import { interruptible, throwIfLate } from '../base/deadline.ts';
 import { aborted, ElfinError, isElfinError, throwIfAborted } from '../base/errors.ts';
 import { loadPart } from '../base/lazy-import.ts';
@@ -7,10 +8,16 @@ import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '..
 import type { StatisticSlot } from '../model/statistics.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
-import { checkTiling, type TilingOptions } from '../tiling/plan.ts';
-import { checkStrength, type Progress, runTiles } from '../tiling/run.ts';
+import { checkTiling, TILING_OPTION_NAMES, type TilingOptions } from '../tiling/plan.ts';
+import { type Progress, runTiles } from '../tiling/run.ts';
 import { shrinkSource } from '../tiling/thumbnail.ts';
-import { CLASSIFY_SIDE, type Classification, type Classify, type RestoreOptions } from './options.ts';
+import {
+  CLASSIFY_SIDE,
+  type Classification,
+  type Classify,
+  checkRestoreOptions,
+  type RestoreOptions,
+} from './options.ts';
 import type { RestoredReport, RestoreReport } from './report.ts';
 import { createSessionPool } from './sessions.ts';
 
@@ -52,9 +59,7 @@ const IDLE_SESSIONS = 4;
 const WARMUP_SIDE = 64;
 
 export function createWorkshop({ models, runtime, classify, concurrency = 1 }: WorkshopOptions): Workshop {
-  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw new ElfinError('OPTION_INVALID', `concurrency must be a whole number from 1 up, not ${concurrency}.`);
-  }
+  checkInteger('concurrency', concurrency, { min: 1 });
   const queue = pLimit(concurrency);
   const pool = createSessionPool(runtime, IDLE_SESSIONS);
   const closing = new AbortController();
@@ -105,11 +110,13 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       }
     },
 
-    async plan({ task, model, strength, tiling }) {
-      checkStrength(strength);
+    async plan(options) {
+      checkRestoreOptions(options);
+      const { task, model } = options;
+      const tiling = detailed(options.tiling);
       if (task === 'auto') {
         // Which model it will be is not known yet, nor what is too much overlap for it.
-        checkTiling(detailed(tiling), Number.POSITIVE_INFINITY);
+        checkTiling(tiling, Number.POSITIVE_INFINITY);
         if (classify) return undefined;
         throw new ElfinError(
           'OPTION_INVALID',
@@ -118,7 +125,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       }
       checkTask(task);
       const found = await resolve(task, model);
-      checkTiling(detailed(tiling), found.manifest.crop);
+      checkTiling(tiling, found.manifest.crop);
       return found;
     },
 
@@ -199,12 +206,13 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
 }
 
 function detailed(tiling: RestoreOptions['tiling']): TilingOptions {
+  if (typeof tiling === 'object') checkNames('tiling', tiling, TILING_OPTION_NAMES);
   return typeof tiling === 'string' ? { mode: tiling } : (tiling ?? {});
 }
 
 function checkTask(task: string): void {
   if ((TASKS as readonly string[]).includes(task)) return;
-  throw new ElfinError('OPTION_INVALID', `task must be one of ${TASKS.join(', ')} or auto, not ${task}.`);
+  throw invalidOption('task', `one of ${TASKS.join(', ')} or auto`, task);
 }
 
 function disposed(): ElfinError {

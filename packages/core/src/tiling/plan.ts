@@ -1,3 +1,4 @@
+import { checkInteger, invalidOption } from '../base/check.ts';
 import { ElfinError } from '../base/errors.ts';
 import { type Axis, splitAxis } from './axis.ts';
 import { ceilToMultiple, MULTIPLE } from './pad.ts';
@@ -8,23 +9,34 @@ export type TilingMode = (typeof TILING_MODES)[number];
 
 /** What a caller may choose; everything has a default. */
 export interface TilingOptions {
-  readonly mode?: TilingMode;
+  readonly mode?: TilingMode | undefined;
   /** Side in pixels of the largest window; a multiple of 16, at least 64. */
-  readonly tile?: number;
+  readonly tile?: number | undefined;
   /**
    * Pixels that neighbouring windows have in common; a multiple of 32, at most half of `tile`. In `local` they blend
    * over it; in `global` half of it is the halo that is computed and thrown away on each side of a cut.
    */
-  readonly overlap?: number;
+  readonly overlap?: number | undefined;
   /** `global`: sweeps over all tiles that gather statistics, before the one that makes the output. 0…8. */
-  readonly passes?: number;
+  readonly passes?: number | undefined;
   /** `global`: longest side of the small picture that the first statistics come from; at most 512 by default. */
-  readonly thumbnail?: number;
+  readonly thumbnail?: number | undefined;
   /** One window shape whatever the image's size (small images are mirrored up to it): for batching, graph capture. */
-  readonly uniform?: boolean;
+  readonly uniform?: boolean | undefined;
   /** Bytes that the runtime may take for the tile that it runs, unless `tile` is given. */
-  readonly memory?: number;
+  readonly memory?: number | undefined;
 }
+
+/** Every name that {@link TilingOptions} has. */
+export const TILING_OPTION_NAMES: readonly (keyof TilingOptions)[] = [
+  'mode',
+  'tile',
+  'overlap',
+  'passes',
+  'thumbnail',
+  'uniform',
+  'memory',
+];
 
 /** What the planner must know of image, model and runtime. */
 export interface PlanInput extends TilingOptions {
@@ -33,7 +45,7 @@ export interface PlanInput extends TilingOptions {
   /** Side of the training crops, from the model's manifest. */
   readonly crop: number;
   /** Working memory of the runtime for a pixel of a window; see {@link BYTES_PER_PIXEL}. */
-  readonly bytesPerPixel?: number;
+  readonly bytesPerPixel?: number | undefined;
 }
 
 /** How an image is cut; pure data. All numbers but counts are pixels of the image mirrored up to `padded`. */
@@ -66,12 +78,14 @@ export const BYTES_PER_PIXEL = 1536;
 const DEFAULT_MEMORY = 384 * 1024 * 1024;
 // What `auto` takes for images that do not fit in one window: docs/tiling.md shows why.
 const TILED = 'local';
-export const SMALLEST_TILE = 64;
-const LARGEST_TILE = 1024;
+export const MIN_TILE = 64;
+export const MAX_TILE = 8192;
+export const MAX_OVERLAP = MAX_TILE / 2;
+const MAX_DEFAULT_TILE = 1024;
 /** What overlaps are multiples of: both halos of a cut lie on {@link MULTIPLE}. */
 export const OVERLAP_MULTIPLE = 32;
-export const MOST_PASSES = 8;
-const LARGEST_THUMBNAIL = 512;
+export const MAX_PASSES = 8;
+const MAX_THUMBNAIL = 512;
 const DEFAULT_HALO = 48;
 /** Side of the largest window that is taken by default. */
 export const DEFAULT_TILE = budgetSide({});
@@ -82,14 +96,13 @@ export function planTiles(input: PlanInput): Plan {
   if (!(Number.isInteger(width) && Number.isInteger(height) && width >= 1 && height >= 1)) {
     throw new ElfinError('IMAGE_EMPTY', `An image of ${width}×${height} has no pixels; hand in at least 1×1.`);
   }
-  if (!(Number.isInteger(passes) && passes >= 0 && passes <= MOST_PASSES)) {
-    throw new ElfinError('OPTION_INVALID', `Passes must be a whole number from 0 to ${MOST_PASSES}, not ${passes}.`);
-  }
+  checkInteger('passes', passes, { min: 0, max: MAX_PASSES });
   const mode = chooseMode(input);
   const tile = input.tile ?? defaultTile(mode, input);
-  checkTile(tile);
+  checkInteger('tile', tile, { min: MIN_TILE, max: MAX_TILE, multiple: MULTIPLE });
   const overlap = mode === 'whole' ? 0 : (input.overlap ?? defaultOverlap(mode, tile));
-  checkOverlap(overlap, tile);
+  // At most half of a tile, where three windows would meet.
+  checkInteger('overlap', overlap, { min: 0, max: maxOverlap(tile), multiple: OVERLAP_MULTIPLE });
 
   const least = uniform && mode !== 'whole' ? tile : 0;
   const padded = {
@@ -109,7 +122,7 @@ export function planTiles(input: PlanInput): Plan {
   const common = { width, height, padded, columns, rows, overlap, uniform, tiles };
   const window = { width: columns.window, height: rows.window };
   if (mode !== 'global') return { mode, ...common, window, passes: 0, steps: tiles };
-  const scale = Math.min(1, largestThumbnail(input) / Math.max(width, height));
+  const scale = Math.min(1, maxThumbnail(input) / Math.max(width, height));
   const thumbnail = {
     width: Math.max(1, Math.round(width * scale)),
     height: Math.max(1, Math.round(height * scale)),
@@ -130,28 +143,26 @@ export function checkTiling(tiling: TilingOptions, crop: number): void {
 export function smallerPlan(plan: Plan, input: PlanInput): Plan | undefined {
   if (input.mode === 'whole') return undefined;
   const side = Math.max(plan.window.width, plan.window.height);
-  if (side <= SMALLEST_TILE) return undefined;
-  const tile = Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side / 2));
+  if (side <= MIN_TILE) return undefined;
+  const tile = Math.max(MIN_TILE, floorTo(MULTIPLE, side / 2));
   const mode = plan.mode === 'whole' ? TILED : plan.mode;
-  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile), mostOverlap(tile));
-  return planTiles({ ...input, mode, tile, overlap, thumbnail: Math.min(tile, largestThumbnail(input)) });
+  const overlap = Math.min(input.overlap ?? defaultOverlap(mode, tile), maxOverlap(tile));
+  return planTiles({ ...input, mode, tile, overlap, thumbnail: Math.min(tile, maxThumbnail(input)) });
 }
 
 function chooseMode(input: PlanInput): Plan['mode'] {
   const { mode = 'auto', width, height } = input;
-  if (!TILING_MODES.includes(mode)) {
-    throw new ElfinError('OPTION_INVALID', `Tiling must be one of ${TILING_MODES.join(', ')}, not ${mode}.`);
-  }
+  if (!TILING_MODES.includes(mode)) throw invalidOption('tiling', `one of ${TILING_MODES.join(', ')}`, mode);
   if (mode !== 'auto') return mode;
   return ceilToMultiple(width) * ceilToMultiple(height) <= (input.tile ?? budgetSide(input)) ** 2 ? 'whole' : TILED;
 }
 
 function budgetSide(input: Pick<PlanInput, 'memory' | 'bytesPerPixel'>): number {
   const { memory = DEFAULT_MEMORY, bytesPerPixel = BYTES_PER_PIXEL } = input;
-  if (!(memory > 0)) throw new ElfinError('OPTION_INVALID', `Memory must be a number of bytes above 0, not ${memory}.`);
+  if (!(memory > 0)) throw invalidOption('memory', 'a number of bytes above 0', memory);
   // However many tiles are in flight: one is run at a time, and cuts must not depend on who runs them.
   const side = Math.sqrt(memory / bytesPerPixel);
-  return Math.min(LARGEST_TILE, Math.max(SMALLEST_TILE, floorTo(MULTIPLE, side)));
+  return Math.min(MAX_DEFAULT_TILE, Math.max(MIN_TILE, floorTo(MULTIPLE, side)));
 }
 
 function defaultTile(mode: Plan['mode'], input: PlanInput): number {
@@ -162,38 +173,20 @@ function defaultTile(mode: Plan['mode'], input: PlanInput): number {
 function defaultOverlap(mode: Plan['mode'], tile: number): number {
   const wanted = mode === 'local' ? tile / 4 : 2 * DEFAULT_HALO;
   // Never none: windows of their own statistics that only touch leave hard seams.
-  return Math.min(Math.max(OVERLAP_MULTIPLE, floorTo(OVERLAP_MULTIPLE, wanted)), mostOverlap(tile));
+  return Math.min(Math.max(OVERLAP_MULTIPLE, floorTo(OVERLAP_MULTIPLE, wanted)), maxOverlap(tile));
 }
 
 /** The most that windows of this side can have in common. */
-export function mostOverlap(tile: number): number {
+export function maxOverlap(tile: number): number {
   return floorTo(OVERLAP_MULTIPLE, tile / 2);
 }
 
 // Whoever chose the tiles has not chosen the thumbnail: it is as large as is allowed, since the first sweep leans on it.
-function largestThumbnail({ thumbnail, ...input }: PlanInput): number {
-  if (thumbnail !== undefined && !(Number.isInteger(thumbnail) && thumbnail >= 1)) {
-    throw new ElfinError('OPTION_INVALID', `A thumbnail's side must be a whole number from 1 up, not ${thumbnail}.`);
-  }
-  return thumbnail ?? Math.min(LARGEST_THUMBNAIL, budgetSide(input));
+function maxThumbnail({ thumbnail, ...input }: PlanInput): number {
+  checkInteger('thumbnail', thumbnail, { min: 1 });
+  return thumbnail ?? Math.min(MAX_THUMBNAIL, budgetSide(input));
 }
 
 function floorTo(multiple: number, value: number): number {
   return Math.floor(value / multiple) * multiple;
-}
-
-function checkTile(tile: number): void {
-  if (Number.isInteger(tile) && tile >= SMALLEST_TILE && tile % MULTIPLE === 0) return;
-  throw new ElfinError(
-    'OPTION_INVALID',
-    `A tile's side must be a multiple of ${MULTIPLE} from ${SMALLEST_TILE} up, not ${tile}.`,
-  );
-}
-
-function checkOverlap(overlap: number, tile: number): void {
-  if (Number.isInteger(overlap) && overlap >= 0 && overlap % OVERLAP_MULTIPLE === 0 && overlap <= tile / 2) return;
-  throw new ElfinError(
-    'OPTION_INVALID',
-    `The tiles' overlap must be a multiple of ${OVERLAP_MULTIPLE}, at most half of the tile's side of ${tile}, not ${overlap}.`,
-  );
 }

@@ -1,3 +1,4 @@
+import { checkInteger, invalidOption } from '../base/check.ts';
 import { ElfinError, isElfinError } from '../base/errors.ts';
 import type { Backend } from '../runtime/runtime.ts';
 import type { TilingJob } from './job.ts';
@@ -26,17 +27,15 @@ export interface TilingReport {
  * stopped in the middle of one. Rows that were written stay written.
  */
 export async function runTiles(job: TilingJob): Promise<TilingReport> {
-  const { source, strength, concurrency = 1, bytesPerPixel } = job;
-  checkStrength(strength);
-  if (!(Number.isInteger(concurrency) && concurrency >= 1)) {
-    throw new ElfinError('OPTION_INVALID', `Concurrency must be a whole number from 1 up, not ${concurrency}.`);
-  }
+  const { source, strength = 1, concurrency = 1, bytesPerPixel } = job;
+  if (!(strength >= 0 && strength <= 1)) throw invalidOption('strength', 'a number from 0 to 1', strength);
+  checkInteger('concurrency', concurrency, { min: 1 });
   const input: PlanInput = {
     ...job.tiling,
     width: source.width,
     height: source.height,
     crop: job.crop,
-    ...(bytesPerPixel !== undefined && { bytesPerPixel }),
+    bytesPerPixel,
   };
   const state: State = { sweeps: 0, restored: [], prior: [], runs: 0, fraction: 0, exhausted: new WeakSet() };
   let plan = planTiles(input);
@@ -52,12 +51,6 @@ export async function runTiles(job: TilingJob): Promise<TilingReport> {
       plan = smaller;
     }
   }
-}
-
-/** Errors: OPTION_INVALID. */
-export function checkStrength(strength = 1): void {
-  if (strength >= 0 && strength <= 1) return;
-  throw new ElfinError('OPTION_INVALID', `Strength must be between 0 and 1, not ${strength}.`);
 }
 
 function outOfMemory({ mode, window }: Plan, cause: ElfinError): ElfinError {

@@ -6,7 +6,9 @@ import {
   type OutputFormat,
   type PixelImage,
   planFit,
+  type RestoreOptions,
   type ResultOptions,
+  restoreOptionsOf,
   type Task,
 } from '@elfin/core';
 import type { ResultInfo } from '../http/headers.ts';
@@ -62,14 +64,7 @@ export interface Place {
 export interface PixelRestorer {
   restore(
     image: PixelImage,
-    options: {
-      readonly task: Task | 'auto';
-      readonly model?: 'lw' | 'full';
-      readonly strength?: number;
-      readonly signal?: AbortSignal;
-      readonly deadline?: number;
-      readonly onProgress?: (progress: { readonly fraction: number }) => void;
-    },
+    options: RestoreOptions,
   ): Promise<{
     readonly image: PixelImage;
     readonly report:
@@ -123,12 +118,9 @@ export function createLocalPlace(options: LocalPlaceOptions): Place {
       let restored: Made['restored'];
       if (wanted.restore !== 'none') {
         if (!restorer) throw new ElfinError('RUNTIME_UNAVAILABLE', 'This process has no network to restore with.');
-        const task = wanted.restore;
         const done = await timed('infer', context, () =>
           restorer.restore(decoded, {
-            task,
-            ...(wanted.model ? { model: wanted.model } : {}),
-            ...(wanted.strength === undefined ? {} : { strength: wanted.strength }),
+            ...restoreOptionsOf(wanted),
             signal,
             deadline,
             onProgress: ({ fraction }) => onProgress(fraction * 0.95),

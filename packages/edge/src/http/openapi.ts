@@ -8,8 +8,11 @@ function schemaOf(spec: OptionSpec): Record<string, unknown> {
       return { ...base, type: 'string', enum: [...spec.values] };
     case 'name':
       return { ...base, type: 'string', pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' };
-    default:
-      return { ...base, type: spec.kind === 'integer' ? 'integer' : 'number', minimum: spec.min, maximum: spec.max };
+    default: {
+      const number = { type: spec.kind === 'integer' ? 'integer' : 'number', minimum: spec.min, maximum: spec.max };
+      const words = spec.kind === 'integer' ? spec.words : undefined;
+      return words ? { ...base, anyOf: [{ type: 'string', enum: [...words] }, number] } : { ...base, ...number };
+    }
   }
 }
 

@@ -31,7 +31,8 @@ function control(name: OptionName): string {
     const none = spec.default === undefined ? '<option value="" selected>–</option>' : '';
     return `<label title="${hint}">${name}<select name="${name}">${none}${options.join('')}</select></label>`;
   }
-  const numeric = spec.kind === 'name' ? '' : ` inputmode="${spec.kind === 'integer' ? 'numeric' : 'decimal'}"`;
+  const plain = spec.kind === 'name' || (spec.kind === 'integer' && spec.words);
+  const numeric = plain ? '' : ` inputmode="${spec.kind === 'integer' ? 'numeric' : 'decimal'}"`;
   return `<label title="${hint}">${name}<input name="${name}"${numeric} placeholder="${spec.default ?? spec.example}"></label>`;
 }
 

@@ -1,25 +1,15 @@
+import { type OptionRow, optionsOn, type ValueOf, type ValueSpec } from '@elfin/core';
+
 /** One row of {@link OPTIONS}: how a value is spelled, what it may be, and what the docs say of it. */
-export type OptionSpec = {
-  /** Short spelling, accepted in URLs and never written. */
-  readonly alias?: string;
-  /** What applies where neither the URL nor its preset says anything; for the docs, `undefined` where it depends. */
-  readonly default?: string | number;
-  /** One sentence for docs/urls.md and the OpenAPI document. */
-  readonly about: string;
-  /** Whose spelling this is, so that people who come from there feel at home. */
-  readonly as: string;
-  /** A value that parses, used by the docs' examples and by the tests. */
-  readonly example: string;
-} & (
-  | { readonly kind: 'choice'; readonly values: readonly string[] }
-  | { readonly kind: 'integer'; readonly min: number; readonly max: number }
-  | { readonly kind: 'decimal'; readonly min: number; readonly max: number }
-  | { readonly kind: 'name' }
-);
+export type OptionSpec = Pick<OptionRow, 'alias' | 'default' | 'about' | 'as' | 'example'> &
+  (ValueSpec | { readonly kind: 'name' });
+
+const SHARED = optionsOn('url');
 
 /**
- * Every option a transform URL may carry. The parser, the canonical form, the types, docs/urls.md, the OpenAPI document
- * and the tests are all derived from this table; its order is the canonical order.
+ * Every option a transform URL may carry: the rows that decide a result's bytes, out of core's table, and those that say how it is
+ * asked for. The parser, the canonical form, the types, docs/urls.md, the OpenAPI document and the tests are all derived from this
+ * table; its order is the canonical order.
  */
 export const OPTIONS = {
   preset: {
@@ -28,93 +18,26 @@ export const OPTIONS = {
     as: 'imgproxy',
     example: 'thumb',
   },
-  restore: {
-    kind: 'choice',
-    values: ['derain', 'lowlight', 'underwater', 'auto', 'none'],
-    default: 'none',
-    about: 'What the image is restored from; `auto` lets the server decide, `none` only resizes and encodes.',
-    as: 'elfin',
-    example: 'derain',
-  },
-  strength: {
-    kind: 'decimal',
-    min: 0,
-    max: 1,
-    default: 1,
-    about: 'How much of the restoration is blended into the source: 0 is the source, 1 the network’s output.',
-    as: 'Cloudinary, Uploadcare',
-    example: '0.8',
-  },
-  model: {
-    kind: 'choice',
-    values: ['lw', 'full'],
-    default: 'lw',
-    about: 'The light network or the full one.',
-    as: 'elfin',
-    example: 'full',
-  },
-  width: {
-    alias: 'w',
-    kind: 'integer',
-    min: 1,
-    max: 8192,
-    about: 'Width of the result in CSS pixels, multiplied by `dpr`.',
-    as: 'Cloudflare, ipx',
-    example: '1200',
-  },
-  height: {
-    alias: 'h',
-    kind: 'integer',
-    min: 1,
-    max: 8192,
-    about: 'Height of the result in CSS pixels, multiplied by `dpr`.',
-    as: 'Cloudflare, ipx',
-    example: '800',
-  },
-  fit: {
-    kind: 'choice',
-    values: ['scale-down', 'contain', 'cover', 'crop', 'pad'],
-    default: 'scale-down',
+  ...SHARED,
+  restore: { ...SHARED.restore, default: 'none' },
+  width: { ...SHARED.width, max: 8192, about: 'Width of the result in CSS pixels, multiplied by `dpr`.' },
+  height: { ...SHARED.height, max: 8192, about: 'Height of the result in CSS pixels, multiplied by `dpr`.' },
+  format: {
+    ...SHARED.format,
+    values: ['auto', 'avif', 'webp', 'jpeg', 'png', 'json'],
+    default: 'auto',
     about:
-      'How the image meets `width` × `height`: `scale-down` and `contain` fit inside (the first never enlarges), `cover` fills and cuts, `crop` is a `cover` that never enlarges, `pad` fits inside and fills up with white, or with nothing where the format has alpha.',
-    as: 'Cloudflare',
-    example: 'cover',
+      'The result’s format; `auto` takes the best that `Accept` names, and otherwise JPEG, or PNG for an image with alpha. `json` answers what was done instead of the image.',
   },
   dpr: {
     kind: 'decimal',
     min: 0.5,
     max: 4,
+    decimals: 2,
     default: 1,
     about: 'Device pixels per CSS pixel.',
     as: 'Cloudflare',
     example: '2',
-  },
-  format: {
-    alias: 'f',
-    kind: 'choice',
-    values: ['auto', 'avif', 'webp', 'jpeg', 'png', 'json'],
-    default: 'auto',
-    about:
-      'The result’s format; `auto` takes the best that `Accept` names, and otherwise JPEG, or PNG for an image with alpha. `json` answers what was done instead of the image.',
-    as: 'Cloudflare, ipx',
-    example: 'webp',
-  },
-  quality: {
-    alias: 'q',
-    kind: 'integer',
-    min: 1,
-    max: 100,
-    about: 'The encoder’s quality; where nothing is said, the codec’s own default for the format. PNG has none.',
-    as: 'Cloudflare, ipx',
-    example: '75',
-  },
-  metadata: {
-    kind: 'choice',
-    values: ['none', 'copyright', 'keep'],
-    default: 'none',
-    about: 'What survives of the source’s EXIF, XMP and IPTC. Orientation is always applied.',
-    as: 'Cloudflare',
-    example: 'copyright',
   },
   animated: {
     kind: 'choice',
@@ -141,16 +64,10 @@ export const OPTIONS = {
   },
 } as const satisfies Record<string, OptionSpec>;
 
-type Value<S> = S extends { readonly kind: 'choice'; readonly values: readonly (infer V)[] }
-  ? V
-  : S extends { readonly kind: 'integer' | 'decimal' }
-    ? number
-    : string;
-
 export type OptionName = keyof typeof OPTIONS;
 
 /** Options as a URL or a preset gives them: only what is said is there. */
-export type Options = { readonly [K in OptionName]?: Value<(typeof OPTIONS)[K]> };
+export type Options = { readonly [K in OptionName]?: ValueOf<(typeof OPTIONS)[K]> | undefined };
 
 /** The options in canonical order. */
 export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];

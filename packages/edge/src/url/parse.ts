@@ -1,4 +1,4 @@
-import { ElfinError } from '@elfin/core';
+import { closestName, ElfinError, expectedText, invalidOption, readOption, writeOption } from '@elfin/core';
 import { canonicalSource } from '../source/name.ts';
 import {
   OPTION_BY_SPELLING,
@@ -20,28 +20,19 @@ export interface Transform {
 export const MAX_PATH = 8192;
 
 const NAME = /^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$/;
-const INTEGER = /^[0-9]{1,6}$/;
-const DECIMAL = /^[0-9]{1,4}(?:\.[0-9]{1,2})?$/;
 
 /**
  * Reads one option's value. Errors: OPTION_INVALID, naming the option and what it takes.
  */
 export function parseOption(name: OptionName, text: string): string | number {
   const spec: OptionSpec = OPTIONS[name];
-  const refuse = (takes: string): never => {
-    throw new ElfinError('OPTION_INVALID', `The option "${name}" takes ${takes}.`, { data: { option: name } });
-  };
-  switch (spec.kind) {
-    case 'choice':
-      return spec.values.includes(text) ? text : refuse(`one of ${spec.values.join(', ')}`);
-    case 'name':
-      return NAME.test(text) ? text : refuse('a name of lower-case letters, digits, - and _');
-    default: {
-      const value = (spec.kind === 'integer' ? INTEGER : DECIMAL).test(text) ? Number(text) : Number.NaN;
-      const kind = spec.kind === 'integer' ? 'a whole number' : 'a number with at most two decimals';
-      return value >= spec.min && value <= spec.max ? value : refuse(`${kind} from ${spec.min} to ${spec.max}`);
-    }
+  if (spec.kind === 'name') {
+    if (NAME.test(text)) return text;
+    throw invalidOption(name, 'a name of lower-case letters, digits, - and _', text);
   }
+  const value = readOption(spec, text);
+  if (value === undefined) throw invalidOption(name, expectedText(spec), text);
+  return value;
 }
 
 /**
@@ -55,10 +46,12 @@ export function parseOptions(segment: string): Options {
     const spelling = equals < 0 ? part : part.slice(0, equals);
     const name = OPTION_BY_SPELLING.get(spelling);
     if (name === undefined || equals < 0) {
-      throw new ElfinError(
-        'OPTION_INVALID',
-        `"${part.slice(0, 40)}" is no option: write name=value with a name out of ${OPTION_NAMES.join(', ')}.`,
-      );
+      const near = closestName(spelling, OPTION_NAMES);
+      const advice =
+        near && equals > 0
+          ? `did you mean ${near}?`
+          : `write name=value with a name out of ${OPTION_NAMES.join(', ')}.`;
+      throw new ElfinError('OPTION_INVALID', `"${part.slice(0, 40)}" is no option: ${advice}`);
     }
     if (name in options) throw new ElfinError('OPTION_INVALID', `The option "${name}" is given twice; give it once.`);
     options[name] = parseOption(name, part.slice(equals + 1));
@@ -69,7 +62,11 @@ export function parseOptions(segment: string): Options {
 /** Writes options in canonical form: the table's order, full names, the shortest numbers. Empty where nothing is given. */
 export function formatOptions(options: Options): string {
   return OPTION_NAMES.filter((name) => options[name] !== undefined)
-    .map((name) => `${name}=${options[name]}`)
+    .map((name) => {
+      const spec: OptionSpec = OPTIONS[name];
+      const value = options[name]!;
+      return `${name}=${spec.kind === 'name' ? value : writeOption(spec, value)}`;
+    })
     .join(',');
 }
 

@@ -1,4 +1,4 @@
-import { ElfinError, type ResultOptions } from '@elfin/core';
+import { ElfinError, pickResultOptions, type ResultOptions } from '@elfin/core';
 import { type AcceptBucket, variant as variantOf } from '../http/negotiate.ts';
 import type { Options } from './options.ts';
 import { formatOptions, parseOptions, type Transform } from './parse.ts';
@@ -63,18 +63,8 @@ export function planTransform(
     );
   };
   const [width, height] = [side('width'), side('height')];
-  const { restore = 'none', strength, model, fit, quality, metadata } = rest;
   const variant = variantOf(format, context.bucket);
-  const result = {
-    restore,
-    ...(strength === undefined ? {} : { strength }),
-    ...(model === undefined ? {} : { model }),
-    ...(width === undefined ? {} : { width }),
-    ...(height === undefined ? {} : { height }),
-    ...(fit === undefined ? {} : { fit }),
-    ...(quality === undefined ? {} : { quality }),
-    ...(metadata === undefined ? {} : { metadata }),
-  };
+  const result = { ...pickResultOptions({ ...rest, width, height }), restore: rest.restore ?? 'none' };
   return {
     source: transform.source,
     result,

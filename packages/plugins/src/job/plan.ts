@@ -1,4 +1,4 @@
-import { ElfinError, type ResultOptions, resultKey } from '@elfin/core';
+import { ElfinError, pickResultOptions, type ResultOptions, resultKey } from '@elfin/core';
 import type { ObjectHead, ObjectStore } from '@elfin/storage';
 import type { UploadEvent } from '../events/event.ts';
 import type { UploadRestorer } from '../restorers/restorer.ts';
@@ -57,14 +57,8 @@ export async function planFor(
 
   const rule = candidates.find((candidate) => matchesType(candidate, type));
   if (rule === undefined) return `no rule wants the content type ${type ?? 'that it lacks'}`;
-  const options: ResultOptions = {
-    restore: rule.task,
-    format: resolveFormat(rule, event.key, type),
-    model: rule.model,
-    strength: rule.strength,
-    metadata: rule.metadata,
-    ...(rule.quality !== undefined && { quality: rule.quality }),
-  };
+  const format = resolveFormat(rule, event.key, type);
+  const options: ResultOptions = { ...pickResultOptions(rule), restore: rule.task, format };
   const digest = await resultKey({
     source: `s3://${event.bucket}/${event.key}`,
     // By the ETag even where there are versions: listings and some senders know no version, and the same upload must

@@ -3,12 +3,12 @@ import {
   ElfinError,
   type Metadata,
   type MetadataPolicy,
-  type ModelSize,
   type Models,
   type OutputFormat,
+  type RestoreOptions,
   type Restorer,
+  restoreOptionsOf,
   resultModels,
-  type Task,
 } from '@elfin/core';
 import type { RestoredBytes, UploadRestorer } from './restorer.ts';
 
@@ -16,14 +16,10 @@ import type { RestoredBytes, UploadRestorer } from './restorer.ts';
 export interface EncodedRestorer {
   restoreEncoded(
     input: Uint8Array,
-    options: {
-      readonly task: Task | 'auto';
-      readonly model: ModelSize;
-      readonly strength: number;
+    options: RestoreOptions & {
       readonly format: OutputFormat;
-      readonly quality?: number;
+      readonly quality?: number | undefined;
       readonly metadata: MetadataPolicy;
-      readonly signal: AbortSignal;
     },
   ): Promise<{ readonly bytes: Uint8Array; readonly report: object }>;
 }
@@ -49,7 +45,7 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
     codec: { name: codec.name, version: codec.version },
     models: (wanted) => resultModels(models, wanted),
     async restoreBytes(bytes, wanted, { signal }) {
-      const { restore: task, model = 'lw', strength = 1, format, quality, metadata: policy = 'none' } = wanted;
+      const { format, quality, metadata: policy = 'none' } = wanted;
       const lossy = quality === undefined ? {} : { quality };
       if (maxPixels < Number.POSITIVE_INFINITY) {
         // The header alone is read: the image is not worth its memory here.
@@ -63,16 +59,16 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
         const encoded = await codec.encode(image, { format, metadata, policy, ...lossy });
         return { bytes: encoded, ...(report && { report: { ...report } }) } satisfies RestoredBytes;
       };
-      if (task === 'none') {
+      if (wanted.restore === 'none') {
         const { metadata, header: _, ...image } = await codec.decode(bytes, { signal });
         return encode(image, metadata);
       }
+      const how = { ...restoreOptionsOf(wanted), signal };
       if ('restoreEncoded' in restorer) {
-        const given = { task, model, strength, format, metadata: policy, signal, ...lossy };
-        const done = await restorer.restoreEncoded(bytes, given);
+        const done = await restorer.restoreEncoded(bytes, { ...how, format, quality, metadata: policy });
         return { bytes: done.bytes, report: { ...done.report } };
       }
-      const { image, metadata, report } = await restorer.restore(bytes, { task, model, strength, signal });
+      const { image, metadata, report } = await restorer.restore(bytes, how);
       return encode(image, metadata, report);
     },
   };

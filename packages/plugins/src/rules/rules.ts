@@ -2,6 +2,7 @@ import { ElfinError, TASKS } from '@elfin/core';
 import { z } from 'zod';
 import type { UploadEvent } from '../events/event.ts';
 import { assertNoLoops } from './loops.ts';
+import { OPTION_FIELDS } from './options.ts';
 import { ALIAS_NEEDS, assertTemplate, DESTINATION_NEEDS } from './template.ts';
 
 const texts = z.union([z.string(), z.array(z.string())]).transform((value) => (Array.isArray(value) ? value : [value]));
@@ -23,13 +24,11 @@ export const RuleSchema = z.strictObject({
     .describe('Larger objects are quarantined.'),
   types: texts.optional().describe('Content types, `image/*` too; any where it is absent.'),
   task: z.enum([...TASKS, 'auto']).describe('What to do; `auto` where the restorer has a classifier.'),
-  model: z.enum(['lw', 'full']).default('lw').describe('The small network or the large one.'),
-  strength: z.number().min(0).max(1).default(1).describe('How much of the change is applied.'),
+  ...OPTION_FIELDS,
   format: z
     .enum(['auto', 'jpeg', 'png', 'webp', 'avif', 'tiff'])
     .default('auto')
     .describe("Of the result; `auto` keeps the source's."),
-  quality: z.int().min(1).max(100).optional().describe("The encoder's; its own default where it is absent."),
   metadata: z
     .enum(['none', 'copyright', 'keep'])
     .default('copyright')

@@ -1,9 +1,10 @@
 import { LONGEST_WAIT } from '../../base/deadline.ts';
 import { ElfinError } from '../../base/errors.ts';
 import type { Codec, Header } from '../../image/codec.ts';
+import type { ResultOptions } from '../../options/table.ts';
 import { readBounded } from '../../protocol/read-bounded.ts';
 import { parseRestoreStatus, RESTORE_STATUS } from '../../protocol/status.ts';
-import { canonicalOptions, type ResultOptions } from '../../restore/result-key.ts';
+import { canonicalOptions } from '../../restore/result-key.ts';
 import type { Endpoints } from './endpoints.ts';
 
 /** Request header: digests of the weights that may be used, a comma between; without it the worker uses its own. */
