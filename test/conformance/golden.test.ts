@@ -17,7 +17,7 @@ const FACTS: Record<
 describe.each(PRESETS)('%s', (preset) => {
   const golden = readGolden(preset);
 
-  test.each(['reference', 'native', 'wasm', 'webgpu'] as const)(
+  test.each(['reference', 'native', 'wasm', 'webgpu', 'simd'] as const)(
     'lowered for %s equals the authors’ network',
     async (target) => {
       const { run } = await openElf({ model: golden.model, weights: golden.weights, target });

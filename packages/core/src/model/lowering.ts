@@ -48,6 +48,8 @@ export const LOWERINGS = {
   wasm: cpu,
   // Dispatches are what costs on a GPU: a reduction is one, its replacements are several.
   webgpu: { ...fast, alignment: 4, concatFanIn: 7 },
+  // Pixels of whole vectors; the engine sees layer norms and gates by their operators.
+  simd: { ...fast, alignment: 4 },
 } as const satisfies Record<string, Lowering>;
 
 /** A kind of runtime that graphs are laid out for; {@link LOWERINGS} tells what that changes. */
