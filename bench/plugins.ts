@@ -1,17 +1,16 @@
 // What restore on upload costs beside the restoring itself, against a local versitygw.
-// Run: node --conditions=@elfin/source bench/plugins.ts [--events 10000] [--sdk] [--json]
+// Run: node --conditions=@elfin/source bench/plugins.ts [--events 10000] [--json]
 // With node --expose-gc garbage is collected before memory is read.
-// --sdk: every request through the SDK's middleware, as `createS3Storage({ direct: false })` has it.
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { S3Client } from '@aws-sdk/client-s3';
 import { createTrigger, type UploadEvent } from '@elfin/plugins';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { inLanes, seeded, shuffle } from '../test/helpers/storm.ts';
 import { startVersitygw } from '../test/services/helpers/s3.ts';
 
 const { values } = parseArgs({
-  options: { events: { type: 'string', default: '10000' }, sdk: { type: 'boolean' }, json: { type: 'boolean' } },
+  options: { events: { type: 'string', default: '10000' }, json: { type: 'boolean' } },
 });
 const EVENTS = Number(values.events);
 const LANES = 32;
@@ -23,7 +22,7 @@ const client = new S3Client({
   forcePathStyle: true,
   credentials: credentials(server.env),
 });
-const store = createS3Storage({ client, bucket: server.bucket, direct: !values.sdk });
+const store = createClientStore({ client, bucket: server.bucket });
 const trigger = createTrigger({
   rules: [{ prefix: 'incoming/', task: 'derain' }],
   storage: () => store,

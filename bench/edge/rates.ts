@@ -1,5 +1,6 @@
 // Transform URLs against unjs/ipx on one machine and one image; what a signature and a miss cost.
 // Run: node --conditions=@elfin/source bench/edge/rates.ts [--requests 4000] [--only signature|hits|resized|restored]
+
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,16 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
-import {
-  createEdge,
-  createLocalPlace,
-  createMemoryStore,
-  createSigner,
-  createSources,
-  parseTransform,
-} from '@elfin/edge';
+import { createEdge, createLocalPlace, createSigner, createSources, parseTransform } from '@elfin/edge';
 import { createFolderSource, createPrometheus } from '@elfin/edge/node';
 import { createModels } from '@elfin/models/node';
+import { createMemoryStore } from '@elfin/storage';
 import { serve } from '@hono/node-server';
 import { createIPX, createIPXNodeServer, ipxFSStorage } from 'ipx';
 import sharp from 'sharp';

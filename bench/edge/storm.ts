@@ -1,6 +1,7 @@
 // Mixed requests while the origin stalls, breaks off and fails, workers are killed and the store errs: every body must be the
 // right one, no interim body may be cached, memory must stay flat.
 // Run: node --conditions=@elfin/source --expose-gc bench/edge/storm.ts [--requests 10000] [--seed 7] [--threads 1]
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,14 +13,14 @@ import {
   createEdge,
   createHttpSource,
   createLocalPlace,
-  createMemoryStore,
   createSources,
   createWorkerPlace,
   parseTransform,
 } from '@elfin/edge';
-import { createFolderStore, createPinnedFetch } from '@elfin/edge/node';
+import { createPinnedFetch } from '@elfin/edge/node';
 import { createModels } from '@elfin/models/node';
-import type { ObjectStore } from '@elfin/storage';
+import { createMemoryStore, type ObjectStore } from '@elfin/storage';
+import { createFolderStore } from '@elfin/storage/node';
 import { auditStore, checkAnswer, type Expected } from './storm/check.ts';
 import { startOrigin } from './storm/origin.ts';
 import { createPictures, WIDTHS } from './storm/pictures.ts';

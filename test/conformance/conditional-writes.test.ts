@@ -1,22 +1,21 @@
-import { createMemoryStorage } from '@elfin/plugins';
-import { type ObjectStore, probeConditionalWrites } from '@elfin/storage';
+import { createMemoryStore, type ObjectStore, probeConditionalWrites } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { oneWriteASecond } from '../helpers/slow-store.ts';
 
 const unsuitable = (reason: RegExp) => ({ code: 'STORE_UNSUITABLE', message: expect.stringMatching(reason) });
 
 test('a store that keeps its conditions passes, and nothing is left behind', async () => {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   await probeConditionalWrites(store, 'p/');
   expect(store.keys()).toEqual([]);
 });
 
 test('a store that takes one write a second of a key is given that second', async () => {
-  await expect(probeConditionalWrites(oneWriteASecond(createMemoryStorage()), 'p/')).resolves.toBeUndefined();
+  await expect(probeConditionalWrites(oneWriteASecond(createMemoryStore()), 'p/')).resolves.toBeUndefined();
 });
 
 test('a store whose first answer got lost is taken for what it is', async () => {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   // The client hears nothing, makes the write again, and is refused for its own.
   const repeating: ObjectStore = {
     ...store,
@@ -29,7 +28,7 @@ test('a store whose first answer got lost is taken for what it is', async () => 
 });
 
 test('a store that overwrites although a condition forbids it is refused', async () => {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const onceMore: ObjectStore = {
     ...store,
     put: (key, bytes, { ifAbsent: _, ...options } = {}) => store.put(key, bytes, options),
@@ -44,7 +43,7 @@ test('a store that overwrites although a condition forbids it is refused', async
 });
 
 test('a store whose conditions never hold is refused', async () => {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const never: ObjectStore = { ...store, put: async () => 'exists' };
   const noReplacing: ObjectStore = {
     ...store,

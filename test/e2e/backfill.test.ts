@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { S3Client } from '@aws-sdk/client-s3';
 import { parseEnvelope } from '@elfin/plugins';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { elfin, MAIN } from '../helpers/cli.ts';
 import { keysUnder } from '../helpers/keys-under.ts';
@@ -35,7 +35,7 @@ afterAll(async () => {
 });
 beforeEach(() => s3.objects.clear());
 
-const store = () => createS3Storage({ client, bucket: 'photos' });
+const store = () => createClientStore({ client, bucket: 'photos' });
 const results = () => keysUnder(store(), 'restored/');
 const words = (...more: string[]) => ['backfill', 's3://photos/incoming/', '--endpoint', s3.endpoint, ...more];
 

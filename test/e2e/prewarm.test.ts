@@ -1,13 +1,14 @@
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
-import { composeEdge, createMemoryStore, createResultStore, parseTransform, readConfig } from '@elfin/edge';
+import { composeEdge, createResultStore, parseTransform, readConfig } from '@elfin/edge';
 import { createModels } from '@elfin/models/node';
-import { createMemoryStorage, createPrewarmStep, createTrigger, createUploadRestorer } from '@elfin/plugins';
+import { createPrewarmStep, createTrigger, createUploadRestorer } from '@elfin/plugins';
+import { createMemoryStore } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { smallPhoto } from '../helpers/photos.ts';
 
 test('a photo restored on upload is there before the first URL asks for it, under the key that the URL means', async () => {
   const [photos, store, models, codec] = [
-    createMemoryStorage(),
+    createMemoryStore(),
     createMemoryStore(),
     createModels(),
     await loadSharpCodec(),

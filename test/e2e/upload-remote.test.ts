@@ -2,13 +2,13 @@ import { createNodeRuntime, createRestorer, loadSharpCodec } from '@elfin/core/n
 import { createRemoteRuntime } from '@elfin/core/remote';
 import { createModels } from '@elfin/models/node';
 import {
-  createMemoryStorage,
   createRemoteUploadRestorer,
   createTrigger,
   createUploadRestorer,
   type UploadEvent,
   type UploadRestorer,
 } from '@elfin/plugins';
+import { createMemoryStore } from '@elfin/storage';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ElfinWorker, startElfinWorker } from '../helpers/elfin-worker.ts';
@@ -33,7 +33,7 @@ const photo = () => {
 };
 
 async function restoreBy(restorer: UploadRestorer, bytes: Uint8Array) {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const trigger = createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain' }],
     storage: () => store,

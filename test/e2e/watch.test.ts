@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
-import { createS3Storage } from '@elfin/plugins/s3';
 import { asS3Notification } from '@elfin/plugins/sqs';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { elfin } from '../helpers/cli.ts';
 import { type ElfinProcess, startElfin } from '../helpers/elfin-process.ts';
@@ -50,7 +50,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-const storeOf = (bucket: string) => createS3Storage({ client, bucket });
+const storeOf = (bucket: string) => createClientStore({ client, bucket });
 const words = (verb: string, ...more: string[]) => [verb, 's3://photos/incoming/', '--endpoint', s3.endpoint, ...more];
 
 async function uploadPhoto(index: number, key: string): Promise<Buffer> {

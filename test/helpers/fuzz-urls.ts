@@ -1,12 +1,6 @@
 import { loadSharpCodec } from '@elfin/core/node';
-import {
-  createEdge,
-  createMemoryStore,
-  createSigner,
-  createSources,
-  formatTransform,
-  parseTransform,
-} from '@elfin/edge';
+import { createEdge, createSigner, createSources, formatTransform, parseTransform } from '@elfin/edge';
+import { createMemoryStore } from '@elfin/storage';
 import fc from 'fast-check';
 import { anyOptions, anySource } from './transform-urls.ts';
 

@@ -9,7 +9,7 @@ import {
   PutBucketNotificationConfigurationCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import sharp from 'sharp';
 import { afterEach, expect, it } from 'vitest';
 import { keysUnder } from '../helpers/keys-under.ts';
@@ -94,7 +94,7 @@ it('the services of apps/minio/compose.yaml restore an upload, by the commands a
   await start(services.elfin, 'node', [], answers(`http://127.0.0.1:${hook}/healthz`));
   await client.send(new PutObjectCommand({ ...upload, Key: `${prefix}again.jpg` }));
 
-  const stored = createS3Storage({ client, bucket: bucket ?? '' });
+  const stored = createClientStore({ client, bucket: bucket ?? '' });
   await expect.poll(() => keysUnder(stored, 'restored/'), { timeout: 120_000, interval: 500 }).toHaveLength(2);
   const { width, height } = await sharp(photo).metadata();
   for (const key of await keysUnder(stored, 'restored/')) {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { PutBucketPolicyCommand, type S3Client } from '@aws-sdk/client-s3';
 import { createTrigger, type Handled, parseEnvelope } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
-import { createS3Storage } from '@elfin/plugins/s3';
 import { asS3Notification } from '@elfin/plugins/sqs';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { keysUnder } from '../helpers/keys-under.ts';
 import { cheapRestorer, contentOf, upload } from '../helpers/upload.ts';
@@ -28,7 +28,7 @@ afterEach(async () => {
 async function watchAs(client: S3Client, { bucket }: S3Server) {
   const handled: Handled[] = [];
   const restorer = cheapRestorer();
-  const store = createS3Storage({ client, bucket });
+  const store = createClientStore({ client, bucket });
   const trigger = createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain' }],
     storage: (name) => (name === bucket ? store : undefined),
@@ -71,7 +71,7 @@ async function expectDenied(watch: Awaited<ReturnType<typeof watchAs>>, server: 
   expect(await dead(reason)).toMatchObject({
     errors: [{ code: 'INPUT_UNREADABLE', message: expect.stringContaining('AccessDenied') }],
   });
-  const store = createS3Storage({ client: server.client, bucket: server.bucket });
+  const store = createClientStore({ client: server.client, bucket: server.bucket });
   expect(await keysUnder(store, `restored/${key}/`)).toEqual([]);
   expect((await keysUnder(store, '.elfin/claims/')).filter((name) => !name.endsWith('/keep.json'))).toEqual([]);
   expect(watch.restorer.calls()).toBe(0);
@@ -83,7 +83,7 @@ describe('MinIO', () => {
     server = await startMinio();
   });
   afterAll(() => server?.stop());
-  const store = () => createS3Storage({ client: server.client, bucket: server.bucket });
+  const store = () => createClientStore({ client: server.client, bucket: server.bucket });
 
   it('whose session runs out amid the work: the event waits, and is restored once the session is renewed', async () => {
     const good = await assumeRole(server);
@@ -152,7 +152,7 @@ describe('versitygw', () => {
     'whose bucket policy forbids %s: the event goes to the dead letters, with the reason',
     async (what, statements) => {
       const key = `incoming/denied ${what}.jpg`;
-      await upload(createS3Storage({ client: server.client, bucket: server.bucket }), key, 'photo');
+      await upload(createClientStore({ client: server.client, bucket: server.bucket }), key, 'photo');
       const Statement = statements.map((statement) => ({ ...statement, Principal: { AWS: [GUEST.accessKeyId] } }));
       const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
       await server.client.send(new PutBucketPolicyCommand({ Bucket: server.bucket, Policy }));

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { PutObjectCommand } from '@aws-sdk/client-s3';
-import { createS3Storage } from '@elfin/plugins/s3';
 import { asS3Notification } from '@elfin/plugins/sqs';
+import { createClientStore } from '@elfin/storage/aws';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startLambda } from './helpers/lambda.ts';
@@ -31,7 +31,7 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
-const store = () => createS3Storage({ client: server.client, bucket: server.bucket });
+const store = () => createClientStore({ client: server.client, bucket: server.bucket });
 const eventOf = (key: string) =>
   JSON.parse(asS3Notification({ kind: 'created', name: 'x', source: 'x', bucket: server.bucket, key })) as {
     Records: object[];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CreateBucketCommand, DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { assertConditionalWrites, createTrigger, type RuleInput } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { awkwardKeys, inLanes } from '../helpers/storm.ts';
 import { cheapRestorer, contentOf, upload } from '../helpers/upload.ts';
@@ -39,7 +39,7 @@ describe.each([
     await rm(folder, { recursive: true, force: true });
   });
 
-  const store = (client = server.client, bucket = server.bucket) => createS3Storage({ client, bucket });
+  const store = (client = server.client, bucket = server.bucket) => createClientStore({ client, bucket });
   const triggerOn = (storage: Parameters<typeof createTrigger>[0]['storage']) =>
     createTrigger({
       rules: [{ prefix: 'incoming/', task: 'derain', alias: 'latest/{key}' }],
@@ -58,12 +58,8 @@ describe.each([
     expect((await store().list('kept/')).objects.map(({ key }) => key).sort()).toEqual([...keys].sort());
     expect(await store().head(keys[3]!)).toMatchObject({ type: 'image/jpeg', metadata: { camera: 'test' } });
     const place = 'Süd, 写真 🌧️ '.repeat(8).trim();
-    for (const direct of [true, false]) {
-      const storage = createS3Storage({ client: server.client, bucket: server.bucket, direct });
-      await storage.put('kept/where.jpg', new Uint8Array(1), { metadata: { place, camera: 'test' } });
-      for (const reader of [store(), storage])
-        expect((await reader.head('kept/where.jpg'))?.metadata).toEqual({ place, camera: 'test' });
-    }
+    await store().put('kept/where.jpg', new Uint8Array(1), { metadata: { place, camera: 'test' } });
+    expect((await store().head('kept/where.jpg'))?.metadata).toEqual({ place, camera: 'test' });
     // In a bucket that MinIO tells nobody of: it would keep a thousand events, and deliver them one by one before those
     // that the watch below waits for.
     await server.client.send(new CreateBucketCommand({ Bucket: 'many' }));

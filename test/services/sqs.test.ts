@@ -8,8 +8,8 @@ import {
 } from '@aws-sdk/client-sqs';
 import { createTrigger } from '@elfin/plugins';
 import { createLambdaHandler } from '@elfin/plugins/lambda';
-import { createS3Storage } from '@elfin/plugins/s3';
 import { asS3Notification } from '@elfin/plugins/sqs';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { elfin } from '../helpers/cli.ts';
 import { awkwardKeys, seeded, shuffle } from '../helpers/storm.ts';
@@ -38,7 +38,7 @@ const remove = (queue: 'uploads' | 'dead', message: Message) =>
 const send = (body: string) =>
   sqs.client.send(new SendMessageCommand({ QueueUrl: sqs.url('uploads'), MessageBody: body }));
 
-const store = () => createS3Storage({ client: server.client, bucket: server.bucket });
+const store = () => createClientStore({ client: server.client, bucket: server.bucket });
 function setUp() {
   const restorer = cheapRestorer();
   const trigger = createTrigger({

@@ -10,13 +10,12 @@ import {
   type ComposedEdge,
   composeEdge,
   createAnalyticsMetrics,
-  createCacheApiStore,
-  createR2Store,
   createTieredStore,
   type QueueMessage,
   readConfig,
 } from '@elfin/edge';
-import { createDurableStore, StoreObject } from '@elfin/edge/workerd';
+import { createCacheApiStore, createR2Store } from '@elfin/storage';
+import { createDurableStore, StoreObject } from '@elfin/storage/workerd';
 import { codec, models, RESTORE_PIXELS, restorer } from './platform.ts';
 
 export { StoreObject };

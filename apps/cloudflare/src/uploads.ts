@@ -2,7 +2,8 @@ import type { MessageBatch, R2Bucket } from '@cloudflare/workers-types';
 import { ElfinError } from '@elfin/core';
 import { createRemoteRuntime } from '@elfin/core/remote';
 import { createRemoteUploadRestorer, createTrigger, createUploadRestorer, rulesFromJson } from '@elfin/plugins';
-import { createQueueConsumer, createR2Storage, type R2BucketLike } from '@elfin/plugins/cloudflare';
+import { createQueueConsumer } from '@elfin/plugins/cloudflare';
+import { createR2Store, type R2BucketLike } from '@elfin/storage';
 import { codec, models, RESTORE_PIXELS, restorer } from './platform.ts';
 
 /** Bindings of `uploads.toml`. */
@@ -24,7 +25,7 @@ interface Env {
 
 /** Restores what R2 tells of. */
 const consume = createQueueConsumer((env: Env) => {
-  const storage = createR2Storage(env.PHOTOS as unknown as R2BucketLike);
+  const storage = createR2Store({ bucket: env.PHOTOS as unknown as R2BucketLike });
   const urls = env.ELFIN_WORKERS?.split(',').map((url) => url.trim());
   const token = env.ELFIN_WORKER_TOKEN;
   const endpoints =

@@ -4,8 +4,8 @@ import { createSharpCodec } from '@elfin/core/sharp';
 import { createModels } from '@elfin/models/node';
 import { createTrigger, createUploadRestorer, notifierFor, rulesFromJson } from '@elfin/plugins';
 import { createLambdaHandler } from '@elfin/plugins/lambda';
-import { createS3Storage } from '@elfin/plugins/s3';
 import type { ObjectStore } from '@elfin/storage';
+import { createClientStore } from '@elfin/storage/aws';
 
 // Everything here happens once a sandbox; a configuration that is not valid fails its start, where Lambda shows it.
 const { ELFIN_RULES, ELFIN_NOTIFY_URL, ELFIN_NOTIFY_SECRET, ELFIN_MEMORY_MB = '512' } = process.env;
@@ -20,7 +20,7 @@ const restorer = createRestorer({ models, codec, runtime });
 const client = new S3Client({});
 const stores = new Map<string, ObjectStore>();
 function storage(bucket: string): ObjectStore {
-  const store = stores.get(bucket) ?? createS3Storage({ client, bucket });
+  const store = stores.get(bucket) ?? createClientStore({ client, bucket });
   stores.set(bucket, store);
   return store;
 }

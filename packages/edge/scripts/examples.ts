@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createModels } from '@elfin/models/node';
+import { createMemoryStore } from '@elfin/storage';
 import sharp from 'sharp';
 import { createLocalPlace } from '../src/backends/backend.ts';
 import { createEdge } from '../src/http/app.ts';
 import { createSources, type Source } from '../src/source/source.ts';
-import { createMemoryStore } from '../src/store/memory.ts';
 import { parseTransform } from '../src/url/parse.ts';
 import { createSigner } from '../src/url/sign.ts';
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
 import type { ElfinErrorCode } from '@elfin/core';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { keysUnder } from '../../../test/helpers/keys-under.ts';
 import { startS3 } from '../../../test/helpers/s3-server.ts';
@@ -10,7 +11,6 @@ import { cheapRestorer } from '../../../test/helpers/upload.ts';
 import { createQueueConsumer } from './entries/cloudflare.ts';
 import { createLambdaHandler } from './entries/lambda.ts';
 import { openJournal, startDrain } from './entries/node.ts';
-import { createS3Storage } from './entries/s3.ts';
 import { asS3Notification } from './entries/sqs.ts';
 import { createTrigger } from './index.ts';
 
@@ -109,7 +109,7 @@ async function setUp({ object, fault }: Case) {
     maxAttempts: 1,
   });
   ends.push(s3.close, () => client.destroy());
-  const store = createS3Storage({ client, bucket: 'photos' });
+  const store = createClientStore({ client, bucket: 'photos' });
   if (object !== undefined) {
     s3.objects.set(KEY, {
       bytes: Buffer.from(object),

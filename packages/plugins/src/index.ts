@@ -15,7 +15,5 @@ export { parseRules, type Rule, type RuleInput, rulesFromJson } from './rules/ru
 export * from './steps/notify.ts';
 export * from './steps/prewarm.ts';
 export type * from './steps/step.ts';
-export { createMemoryStorage } from './storage/memory.ts';
-export { createR2Storage, type R2BucketLike } from './storage/r2.ts';
-export { assertConditionalWrites, type Storage } from './storage/storage.ts';
+export { assertConditionalWrites, type Storage } from './storage.ts';
 export * from './trigger.ts';

@@ -1,9 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { createMemoryStore } from '@elfin/storage';
 import { expect, it } from 'vitest';
 import { inLanes, seeded, shuffle } from '../../../test/helpers/storm.ts';
 import { cheapRestorer, upload } from '../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger, type UploadEvent } from './index.ts';
+import { createTrigger, type UploadEvent } from './index.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -12,7 +13,7 @@ const EVENTS = 10_000;
 const ROUND = 1000;
 
 it('counts 10,000 events, half of them duplicates or stale, right, and holds on to none of them', async () => {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const restorer = cheapRestorer();
   const trigger = createTrigger({ rules: [{ prefix: 'incoming/', task: 'derain' }], storage: () => store, restorer });
   const random = seeded(9);

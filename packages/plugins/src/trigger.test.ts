@@ -1,14 +1,14 @@
 import { ElfinError } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { createMemoryStore, type ObjectStore } from '@elfin/storage';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cheapRestorer, contentOf, upload } from '../../../test/helpers/upload.ts';
 import type { UploadEvent } from './events/event.ts';
-import { type Completion, createMemoryStorage, createTrigger, type TriggerOptions } from './index.ts';
+import { type Completion, createTrigger, type TriggerOptions } from './index.ts';
 
 const RULE = { name: 'photos', prefix: 'incoming/', task: 'derain', alias: 'latest/{key}' } as const;
 
-function setUp(options: Partial<TriggerOptions> = {}, store: ObjectStore = createMemoryStorage()) {
+function setUp(options: Partial<TriggerOptions> = {}, store: ObjectStore = createMemoryStore()) {
   const restorer = cheapRestorer();
   const trigger = createTrigger({
     rules: [RULE],
@@ -88,7 +88,7 @@ describe('any order of deliveries', () => {
     });
     await fc.assert(
       fc.asyncProperty(uploads, fc.boolean(), async (plan, sequenced) => {
-        const store = createMemoryStorage();
+        const store = createMemoryStore();
         const workers = [setUp({}, store), setUp({}, store)];
         const newest = new Map<string, string>();
         const pending: { at: number; event: UploadEvent }[] = [];
@@ -212,7 +212,7 @@ describe('errors', () => {
     ['CREDENTIALS_EXPIRED', true],
     ['STORE_FAILED', true],
   ] as const)('hands %s back with its event', async (code, retry) => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const event = await upload(store, 'incoming/a.jpg', 'photo');
     const failing: ObjectStore = {
       ...store,
@@ -295,7 +295,7 @@ describe('an envelope', () => {
   });
 
   it('gives up work in time, its claim given back', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const slow = cheapRestorer({ delayMs: 300 });
     const { trigger } = setUp({ restorer: slow, reserveMs: 40 }, store);
     const event = await upload(store, 'incoming/a.jpg', 'photo');

@@ -12,7 +12,7 @@ import type { UploadRestorer } from './restorers/restorer.ts';
 import { matchesName, parseRules, type Rule, type RuleInput } from './rules/rules.ts';
 import type { Notify } from './steps/notify.ts';
 import type { Step } from './steps/step.ts';
-import { assertConditionalWrites, type Storage } from './storage/storage.ts';
+import { assertConditionalWrites, type Storage } from './storage.ts';
 
 export interface TriggerOptions {
   readonly rules: readonly RuleInput[];

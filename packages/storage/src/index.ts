@@ -1,2 +1,14 @@
+export { chunksOf, readAll, sliceOf, streamOf, tooManyBytes } from './bytes.ts';
+export { createCacheApiStore } from './cache-api.ts';
 export { probeConditionalWrites } from './conditional-writes.ts';
+export * from './lease.ts';
+export { createMemoryStore, type MemoryStoreOptions } from './memory.ts';
 export type * from './object-store.ts';
+export { putSettled } from './put-settled.ts';
+export * from './r2.ts';
+export { decodeWords, encodeWords } from './s3/encoded-words.ts';
+export { type Remedy, S3_ERRORS } from './s3/errors.ts';
+export { bareEtag, type S3WriteDefaults } from './s3/head.ts';
+export type { S3Credentials, S3Endpoint } from './s3/place.ts';
+export { createS3Store, presignS3, type S3StoreOptions } from './s3/store.ts';
+export { type S3Timeouts, type Send, sendByFetch } from './s3/transport.ts';

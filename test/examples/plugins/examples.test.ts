@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { assertConditionalWrites, createMemoryStorage, createTrigger, parseEnvelope } from '@elfin/plugins';
+import { assertConditionalWrites, createTrigger, parseEnvelope } from '@elfin/plugins';
+import { createMemoryStore } from '@elfin/storage';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { cheapRestorer, contentOf, upload } from '../../helpers/upload.ts';
@@ -43,7 +44,7 @@ describe('the examples of docs/plugins.md', () => {
   });
 
   it('step: writes a thumbnail that is not restored in turn', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const trigger = createTrigger({
       rules: [{ prefix: 'incoming/', task: 'derain' }],
       storage: () => store,

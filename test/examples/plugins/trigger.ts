@@ -3,7 +3,7 @@ import { createNodeRuntime, createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
 import { createModels } from '@elfin/models/node';
 import { createTrigger, createUploadRestorer } from '@elfin/plugins';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { shop } from './source.ts';
 import { thumbnail } from './step.ts';
 
@@ -11,7 +11,7 @@ export function createShopTrigger(client: S3Client = new S3Client({})) {
   const models = createModels();
   const codec = createSharpCodec();
   const restorer = createRestorer({ models, codec, runtime: createNodeRuntime() });
-  const photos = createS3Storage({ client, bucket: 'photos' });
+  const photos = createClientStore({ client, bucket: 'photos' });
   return createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain', alias: 'latest/{key}' }],
     storage: (bucket) => (bucket === 'photos' ? photos : undefined),

@@ -1,5 +1,6 @@
 import { ElfinError } from '@elfin/core';
-import { createEdge, createMemoryStore, type Edge } from '@elfin/edge';
+import { createEdge, type Edge } from '@elfin/edge';
+import { createMemoryStore } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { createOrigin, ORIGIN, picture } from './scene.ts';
 import { problem, type Scene } from './set-up.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadSharpCodec } from '@elfin/core/node';
-import { createFolderStore } from '@elfin/edge/node';
+import { createFolderStore } from '@elfin/storage/node';
 import { afterAll, describe } from 'vitest';
 import { testFailures } from '../edge/failures.ts';
 import { testPending } from '../edge/pending.ts';

@@ -1,4 +1,4 @@
-import { StoreObject } from '@elfin/edge/workerd';
+import { StoreObject } from '@elfin/storage/workerd';
 
 export { StoreObject };
 

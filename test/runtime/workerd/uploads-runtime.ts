@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createR2Storage, type R2BucketLike } from '@elfin/plugins/cloudflare';
-import type { ObjectStore } from '@elfin/storage';
+import { createR2Store, type ObjectStore, type R2BucketLike } from '@elfin/storage';
 import { convertV4MiniflareOptions, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 
@@ -81,7 +80,7 @@ export async function startUploads(folder: string, vars: Readonly<Record<string,
   });
   await runtime.ready;
   const bucketOf = async (name: string) =>
-    createR2Storage((await runtime.getR2Bucket(name, 'observer')) as unknown as R2BucketLike);
+    createR2Store({ bucket: (await runtime.getR2Bucket(name, 'observer')) as unknown as R2BucketLike });
   const log = await bucketOf('LOG');
   const producer = await runtime.getQueueProducer('UPLOADS', 'observer');
   return {

@@ -3,7 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { S3Client } from '@aws-sdk/client-s3';
 import { createTrigger } from '@elfin/plugins';
 import { startWatch } from '@elfin/plugins/node';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { cheapRestorer } from '../../helpers/upload.ts';
 
 /** What the parent tells its consumer. */
@@ -21,7 +21,7 @@ export interface ConsumerSettings {
 
 const settings = JSON.parse(process.argv[2]!) as ConsumerSettings;
 const client = new S3Client({ endpoint: settings.endpoint, region: 'us-east-1', forcePathStyle: true });
-const store = createS3Storage({ client, bucket: settings.bucket });
+const store = createClientStore({ client, bucket: settings.bucket });
 const restorer = cheapRestorer({ delayMs: settings.delayMs });
 const trigger = createTrigger({
   rules: [{ prefix: 'incoming/', task: 'derain', alias: 'latest/{key}' }],

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand, type S3Client } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import type { BackfillReport, TriggerCounts } from '@elfin/plugins';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { keysUnder } from '../../helpers/keys-under.ts';
 import { inLanes } from '../../helpers/storm.ts';
 import type { ConsumerSettings } from './consumer.ts';
@@ -97,7 +97,7 @@ export const inferences = async (log: string) => (await readFile(log, 'utf8').ca
  * and an alias with the same bytes; no claim is left.
  */
 export async function checkResults(client: S3Client, bucket: string, contents: ReadonlyMap<string, Buffer>) {
-  const store = createS3Storage({ client, bucket });
+  const store = createClientStore({ client, bucket });
   const results = await keysUnder(store, 'restored/');
   const wrong: string[] = [];
   const bytesAt = async (Key: string) => {

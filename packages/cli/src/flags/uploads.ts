@@ -4,7 +4,7 @@ import { ElfinError } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
 import { createSharpCodec } from '@elfin/core/sharp';
 import { createUploadRestorer, parseRules, type RuleInput, type Storage, type UploadRestorer } from '@elfin/plugins';
-import { createS3Storage } from '@elfin/plugins/s3';
+import { createClientStore } from '@elfin/storage/aws';
 import { usageError } from '../report/failure.ts';
 import type { Device } from './device.ts';
 import { bundledModels } from './models.ts';
@@ -54,7 +54,7 @@ export async function s3Client(endpoint: string | undefined): Promise<S3Client> 
 /** The stores of a bucket and of those that rules write to; no other bucket is touched. */
 export function bucketStorage(client: S3Client, bucket: string, rules: readonly RuleInput[]): Storage {
   const names = [bucket, ...rules.flatMap(({ destinationBucket }) => destinationBucket ?? [])];
-  const stores = new Map(names.map((name) => [name, createS3Storage({ client, bucket: name })]));
+  const stores = new Map(names.map((name) => [name, createClientStore({ client, bucket: name })]));
   return (name) => stores.get(name);
 }
 

@@ -63,7 +63,8 @@ export const backfill = defineVerb({
       rules: parseRules(input),
       signal: stop.signal,
       ...(since !== undefined && {
-        filter: ({ modified = Number.POSITIVE_INFINITY }: { readonly modified?: number }) => modified >= since,
+        filter: ({ modified = Number.POSITIVE_INFINITY }: { readonly modified?: number | undefined }) =>
+          modified >= since,
       }),
     };
     const cursor = args.cursor === undefined ? undefined : cursorFile(args.cursor);

@@ -68,6 +68,7 @@ export const ERRORS = {
   EVENT_UNKNOWN: { fault: 'input', retry: false },
   KEY_UNSAFE: { fault: 'input', retry: false },
   OBJECT_GONE: { fault: 'input', retry: false },
+  OBJECT_ARCHIVED: { fault: 'environment', retry: false },
   CLAIM_HELD: { fault: 'environment', retry: true },
 } as const satisfies Record<string, { fault: Fault; retry: boolean }>;
 

@@ -1,6 +1,6 @@
 import { loadSharpCodec } from '@elfin/core/node';
+import { createMemoryStore } from '@elfin/storage';
 import { expect, test } from 'vitest';
-import { createMemoryStore } from '../store/memory.ts';
 import type { Signer } from '../url/sign.ts';
 import { composeEdge } from './compose.ts';
 import { readConfig } from './config.ts';

@@ -1,6 +1,6 @@
 import type { Codec, Models, Runtime } from '@elfin/core';
 import { createRemoteRuntime, type Endpoints } from '@elfin/core/remote';
-import type { ObjectStore } from '@elfin/storage';
+import { createS3Store, type ObjectStore, type S3Credentials } from '@elfin/storage';
 import { createLocalPlace, type PixelRestorer, type Place } from '../backends/backend.ts';
 import { createTilePlace } from '../backends/tiles.ts';
 import { createWorkerPlace } from '../backends/whole-image.ts';
@@ -9,7 +9,6 @@ import { createRateLimit } from '../result/gate.ts';
 import { createHttpSource, type HttpSourceOptions } from '../source/http.ts';
 import { createObjectSource } from '../source/object.ts';
 import { createSources, type Source } from '../source/source.ts';
-import { createS3Store, type S3Credentials } from '../store/s3.ts';
 import type { EdgeConfig } from './config.ts';
 
 /** What a platform brings along; the rest is configuration. */

@@ -1,15 +1,20 @@
 import { resolve } from 'node:path';
 import { ElfinError, type Models, type Runtime } from '@elfin/core';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
-import type { ObjectStore } from '@elfin/storage';
+import {
+  createMemoryStore,
+  createS3Store,
+  type ObjectStore,
+  presignS3,
+  type S3Credentials,
+  type S3StoreOptions,
+} from '@elfin/storage';
+import { createFolderStore, createNodeSend } from '@elfin/storage/node';
 import type { EdgeOptions } from '../http/app.ts';
 import { createPrometheus } from '../http/prometheus.ts';
+import { createTieredStore } from '../result/tiered.ts';
 import { createFolderSource, listPhotos } from '../source/folder.ts';
 import { createPinnedFetch } from '../source/pinned-fetch.ts';
-import { createFolderStore } from '../store/fs.ts';
-import { createMemoryStore } from '../store/memory.ts';
-import { createS3Store, presignS3, type S3Credentials, type S3StoreOptions } from '../store/s3.ts';
-import { createTieredStore } from '../store/tiered.ts';
 import { type ComposedEdge, composeEdge, s3Endpoint } from './compose.ts';
 import { type EdgeConfig, readConfig } from './config.ts';
 import { type Listening, listen } from './listen.ts';
@@ -17,7 +22,6 @@ import { type Listening, listen } from './listen.ts';
 export { createPrometheus } from '../http/prometheus.ts';
 export { createFolderSource } from '../source/folder.ts';
 export { createPinnedFetch } from '../source/pinned-fetch.ts';
-export { createFolderStore } from '../store/fs.ts';
 
 export interface NodeEdgeOptions {
   /** Configuration; `process.env` by default. */
@@ -73,7 +77,7 @@ function openStore(config: EdgeConfig, credentials: S3Credentials | undefined): 
   const front = createMemoryStore({ maxBytes: Math.min(256 * 1024 * 1024, maxBytes / 16) });
   const bucket = bucketOf(config, credentials);
   const back = bucket
-    ? createS3Store(bucket)
+    ? createS3Store({ ...bucket, send: createNodeSend() })
     : createFolderStore({ root: resolve(config.ELFIN_STORE ?? '.elfin/results'), maxBytes });
   return createTieredStore(front, back);
 }

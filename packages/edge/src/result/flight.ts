@@ -101,7 +101,12 @@ export function createFlight<T>(options: FlightOptions) {
     for (let seen: JobRecord | undefined; ; ) {
       const outcome = await jobs.claim(id, { queued });
       onRecord?.();
-      if (isClaim(outcome)) return lead(outcome, request);
+      if (isClaim(outcome)) {
+        const made = outcome.justDone ? await collect() : undefined;
+        if (made === undefined) return lead(outcome, request);
+        await outcome.end('done').catch(() => undefined);
+        return made;
+      }
       seen = outcome;
       // Somebody else has it: look again, ever more seldom, and never in step with the other waiters.
       while (!isFinal(seen.state)) {

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
+import { createMemoryStore } from '@elfin/storage';
+import { createFolderStore } from '@elfin/storage/node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFolderStore } from '../store/fs.ts';
-import { createMemoryStore } from '../store/memory.ts';
 import { createFlight, within } from './flight.ts';
 import { type Claim, createJobs, isClaim } from './jobs.ts';
 

@@ -1,29 +1,29 @@
 import { ElfinError, type ElfinErrorCode, ERRORS } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { type AcquireOptions, createLeases, type Lease, type LeaseFields, type ObjectStore } from '@elfin/storage';
 import { toProblem } from '../http/errors.ts';
-import { readAll } from '../store/bytes.ts';
 
 /** `queued`: waits for a consumer. The last three are final. */
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
-/** What is known of one piece of work: the record that jobs, single flight and leases share. */
-export interface JobRecord {
+/**
+ * What is known of one piece of work: the record that jobs, single flight and leases share. Until it expires a running one is
+ * its holder's, a final one is kept for whoever asks.
+ */
+export interface JobRecord extends LeaseFields {
   readonly id: string;
   readonly state: JobState;
-  /** Tells holders apart. */
-  readonly owner: string;
   /** 0…1. */
   readonly progress: number;
   readonly createdAt: number;
-  /** Milliseconds since the epoch: until then a running record is its owner's, a final one is kept for whoever asks. */
-  readonly expiresAt: number;
   /** As an answer would tell it: whoever asks for the job sees it. */
-  readonly error?: { readonly code: ElfinErrorCode; readonly message: string };
+  readonly error?: { readonly code: ElfinErrorCode; readonly message: string } | undefined;
 }
 
 /** Work that this process alone does now. */
 export interface Claim {
   readonly id: string;
+  /** The work was done by another while this claim was being made: its result may be there. */
+  readonly justDone: boolean;
   /** Fires when the work was cancelled (JOB_CANCELLED) or another process has taken it over (ABORTED). */
   readonly signal: AbortSignal;
   progress(fraction: number): void;
@@ -63,141 +63,87 @@ export function recordError(record: JobRecord): ElfinError {
   return new ElfinError(code, record.error?.message ?? 'The work failed.');
 }
 
+/** What a job's record has beside the fields of its lease. */
+type JobFields = Omit<JobRecord, keyof LeaseFields>;
+
 /**
  * Jobs and leases as one conditional record each, over any store with conditional writes: a folder, S3, R2, a Durable
  * Object, or memory for one process. Whoever dies leaves a record that expires and is taken over.
  * Errors: STORE_FAILED.
  */
 export function createJobs(options: JobsOptions): Jobs {
-  const { store, lease = 30_000, keep = 600_000 } = options;
-  const owner = crypto.randomUUID();
+  const { store, lease: ttlMs = 30_000, keep = 600_000 } = options;
+  const leases = createLeases<JobFields>({ store, ttlMs });
   const held = new Map<string, AbortController>();
   const key = (id: string) => `job/${id}`;
 
-  async function read(id: string): Promise<{ record: JobRecord; etag: string } | undefined> {
-    const object = await store.get(key(id));
-    if (object === undefined || object === 'changed') return undefined;
-    const bytes = await readAll(object.body);
-    try {
-      return { record: JSON.parse(new TextDecoder().decode(bytes)) as JobRecord, etag: object.etag };
-    } catch {
-      // A record that cannot be read holds nobody back.
-      return { record: { state: 'failed', expiresAt: 0 } as JobRecord, etag: object.etag };
-    }
-  }
-
-  async function write(record: JobRecord, over: string | undefined): Promise<string | undefined> {
-    const bytes = new TextEncoder().encode(JSON.stringify(record));
-    const result = await store.put(key(record.id), bytes, {
-      type: 'application/json',
-      ...(over === undefined ? { ifAbsent: true } : { ifMatch: over }),
-    });
-    return typeof result === 'string' ? undefined : result.etag;
-  }
-
-  function hold(first: JobRecord, firstEtag: string): Claim {
-    const controller = new AbortController();
-    held.set(first.id, controller);
-    let record = first;
-    let etag: string | undefined = firstEtag;
-    let fraction = 0;
-    let turn: Promise<void> = Promise.resolve();
-    const lost = (why: ElfinError) => {
-      etag = undefined;
-      controller.abort(why);
-    };
-
-    /** Writes the next state; one at a time, since each builds on the last one's ETag. */
-    function advance(next: () => Partial<JobRecord>): Promise<void> {
-      turn = turn.then(async () => {
-        if (etag === undefined) return;
-        const update = { ...record, ...next() };
-        const written = await write(update, etag);
-        if (written !== undefined) {
-          record = update;
-          etag = written;
-          return;
-        }
-        const now = await read(record.id);
-        lost(
-          now?.record.state === 'cancelled'
-            ? new ElfinError('JOB_CANCELLED', 'The work was cancelled.')
-            : new ElfinError('ABORTED', 'The work was taken over by another process.'),
-        );
-      });
-      return turn;
-    }
-
-    const renewal = setInterval(() => {
-      // A store that fails for a moment is tried again; the lease's own length decides when it is lost.
-      advance(() => ({ progress: fraction, expiresAt: Date.now() + lease })).catch(() => {
-        turn = Promise.resolve();
-        if (Date.now() > record.expiresAt) lost(new ElfinError('ABORTED', 'The lease could not be renewed.'));
-      });
-    }, lease / 3);
-    (renewal as { unref?: () => void }).unref?.();
-
+  function hold(id: string, lease: Lease<JobFields>, progress: Progress, begun: number): Claim {
+    const { previous } = lease;
+    const cancelled = new AbortController();
+    held.set(id, cancelled);
     return {
-      id: first.id,
-      signal: controller.signal,
-      progress(value) {
-        fraction = Math.max(fraction, Math.min(1, value));
-      },
+      id,
+      justDone: previous?.state === 'done' && previous.expiresAt - keep >= begun,
+      signal: AbortSignal.any([lease.lost, cancelled.signal]),
+      progress: (value) => progress.advance(value),
       async end(state, error) {
-        clearInterval(renewal);
-        if (held.get(first.id) === controller) held.delete(first.id);
-        const told = error ? { error: { code: error.code, message: toProblem(error).detail } } : {};
-        await advance(() => ({
-          state,
-          progress: state === 'done' ? 1 : fraction,
-          expiresAt: Date.now() + keep,
-          ...told,
-        }));
+        if (held.get(id) === cancelled) held.delete(id);
+        const told = error && { code: error.code, message: toProblem(error).detail };
+        await lease.end({ state, progress: state === 'done' ? 1 : progress.fraction, error: told }, keep);
       },
     };
   }
 
   return {
     async claim(id, { queued = false } = {}) {
-      // Each round that loses its write has seen another process advance; a handful is already improbable.
-      for (let attempt = 0; attempt < 8; attempt++) {
-        const present = await read(id);
-        const state = present && present.record.expiresAt > Date.now() ? present.record.state : undefined;
-        const taken =
-          state === undefined ? false : queued ? state === 'running' || state === 'cancelled' : !isFinal(state);
-        if (present && taken) return present.record;
-        const now = Date.now();
-        const record: JobRecord = {
-          id,
-          state: 'running',
-          owner,
-          progress: 0,
-          createdAt: now,
-          expiresAt: now + lease,
-        };
-        const etag = await write(record, present?.etag);
-        if (etag !== undefined) return hold(record, etag);
-      }
-      throw new ElfinError('STORE_FAILED', 'The job’s record changes faster than it can be read.');
+      const begun = Date.now();
+      const progress = createProgress();
+      const asked: AcquireOptions<JobFields> = {
+        record: { id, state: 'running', progress: 0, createdAt: begun },
+        free: ({ state }) => (queued ? state !== 'running' && state !== 'cancelled' : isFinal(state)),
+        renewal: () => ({ progress: progress.fraction }),
+        lostBecause,
+      };
+      const acquired = await leases.acquire(key(id), asked);
+      return acquired.kind === 'held' ? hold(id, acquired.lease, progress, begun) : acquired.record;
     },
 
     async get(id) {
-      const present = await read(id);
-      return present && present.record.expiresAt > Date.now() ? present.record : undefined;
+      const record = await leases.read(key(id));
+      return record && record.expiresAt > Date.now() ? record : undefined;
     },
 
     async cancel(id) {
-      for (let attempt = 0; attempt < 8; attempt++) {
-        const present = await read(id);
-        if (!present || present.record.expiresAt <= Date.now()) return undefined;
-        if (isFinal(present.record.state)) return present.record;
-        const record: JobRecord = { ...present.record, state: 'cancelled', expiresAt: Date.now() + keep };
-        if ((await write(record, present.etag)) !== undefined) {
-          held.get(id)?.abort(new ElfinError('JOB_CANCELLED', 'The work was cancelled.'));
-          return record;
-        }
-      }
-      throw new ElfinError('STORE_FAILED', 'The job’s record changes faster than it can be read.');
+      const record = await leases.override(key(id), ({ state, expiresAt }) =>
+        isFinal(state) || expiresAt <= Date.now() ? undefined : { change: { state: 'cancelled' }, keepMs: keep },
+      );
+      if (record === undefined || record.expiresAt <= Date.now()) return undefined;
+      if (record.state === 'cancelled') held.get(id)?.abort(new ElfinError('JOB_CANCELLED', 'The work was cancelled.'));
+      return record;
     },
   };
+}
+
+interface Progress {
+  readonly fraction: number;
+  advance(value: number): void;
+}
+
+/** 0…1, which never goes back. */
+function createProgress(): Progress {
+  let fraction = 0;
+  return {
+    get fraction() {
+      return fraction;
+    },
+    advance(value) {
+      fraction = Math.max(fraction, Math.min(1, value));
+    },
+  };
+}
+
+function lostBecause(there: JobRecord | undefined): ElfinError {
+  if (there?.state === 'cancelled') return new ElfinError('JOB_CANCELLED', 'The work was cancelled.');
+  if (there) return new ElfinError('ABORTED', 'The work was taken over by another process.');
+  return new ElfinError('ABORTED', 'The lease could not be renewed.');
 }

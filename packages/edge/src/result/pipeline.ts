@@ -15,12 +15,12 @@ import { type Metrics, timed } from '../http/metrics.ts';
 import { resolveFormat } from '../http/negotiate.ts';
 import { parseSource } from '../source/name.ts';
 import { type CacheScope, type Revision, readCapped, type Source } from '../source/source.ts';
-import type { Ref, RefName, ResultStore, StoredResult } from '../store/store.ts';
 import type { Plan } from '../url/transform.ts';
 import { createMaker } from './fingerprint.ts';
 import { checkFit } from './fit-limit.ts';
 import type { Gate } from './gate.ts';
 import type { Claim } from './jobs.ts';
+import type { Ref, RefName, ResultStore, StoredResult } from './store.ts';
 
 /** A finished result with what caches may know of it. */
 export interface Finished {

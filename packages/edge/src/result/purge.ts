@@ -1,8 +1,8 @@
 import { type ElfinError, isElfinError } from '@elfin/core';
 import type { ObjectStore } from '@elfin/storage';
 import { parseSource } from '../source/name.ts';
-import { createResultStore } from '../store/store.ts';
 import { parseTransform } from '../url/parse.ts';
+import { createResultStore } from './store.ts';
 
 /**
  * What `elfin purge` is given: a transform URL (all results of its source are forgotten), a source, or a prefix of sources

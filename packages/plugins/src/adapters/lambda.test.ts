@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { createMemoryStore } from '@elfin/storage';
 import { describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger } from '../index.ts';
+import { createTrigger } from '../index.ts';
 import { createLambdaHandler } from './lambda.ts';
 
 const fixture = (path: string): unknown =>
   JSON.parse(readFileSync(new URL(`../../../../test/fixtures/events/${path}.json`, import.meta.url), 'utf8'));
 
 function setUp() {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const trigger = createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain' }],
     storage: (bucket) => (bucket === 'photos' ? store : undefined),

@@ -2,11 +2,12 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
+import { createMemoryStore } from '@elfin/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
 import { openJournal, startWatch, type WatchOptions } from '../entries/node.ts';
 import { asS3Notification } from '../entries/sqs.ts';
-import { createMemoryStorage, createTrigger, type TriggerOptions, type UploadEvent } from '../index.ts';
+import { createTrigger, type TriggerOptions, type UploadEvent } from '../index.ts';
 
 const SECRET = 'correct-horse-battery';
 let folder: string;
@@ -22,7 +23,7 @@ afterEach(async () => {
 async function setUp(
   watch: Partial<WatchOptions> = {},
   options: Partial<TriggerOptions> = {},
-  store = createMemoryStorage(),
+  store = createMemoryStore(),
 ) {
   const restorer = cheapRestorer();
   const trigger = createTrigger({
@@ -109,7 +110,7 @@ describe('webhook', () => {
 
 describe('journal', () => {
   it('keeps what was taken for the next process', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const event = await upload(store, 'incoming/a.jpg', 'photo');
     const journal = await openJournal(folder);
     await journal.append(JSON.parse(envelope(event)));
@@ -125,7 +126,7 @@ describe('journal', () => {
 
 describe('reconciliation', () => {
   it('makes up for what no event told of, at the start and when asked', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     await upload(store, 'incoming/early.jpg', 'photo');
     const place = { bucket: 'photos', store };
     const { server } = await setUp({ reconcile: { places: [place] } }, {}, store);
@@ -136,7 +137,7 @@ describe('reconciliation', () => {
   });
 
   it('says what failed in the starting pass, and comes back to it', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     await upload(store, 'incoming/early.jpg', 'photo');
     let faults = 1;
     const get: typeof store.get = async (key, options) => {
@@ -153,7 +154,7 @@ describe('reconciliation', () => {
   });
 
   it('does not listen over a store without conditional writes', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const careless = { ...store, put: (key: string, bytes: Uint8Array) => store.put(key, bytes) } as typeof store;
     const started = setUp({ reconcile: { places: [{ bucket: 'photos', store: careless }] } }, {}, careless);
     await expect(started).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { ElfinError } from '@elfin/core';
-import { chunksOf } from '../storage/storage.ts';
+import { chunksOf } from '@elfin/storage';
 import type { Journal } from '../watch/journal.ts';
 
 export interface WebhookOptions {

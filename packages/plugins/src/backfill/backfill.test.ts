@@ -4,19 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
+import { createMemoryStore } from '@elfin/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
 import { cursorFile } from '../entries/node.ts';
 import { asS3Notification } from '../entries/sqs.ts';
-import {
-  backfill,
-  createMemoryStorage,
-  createTrigger,
-  enqueueToCloudflareQueue,
-  parseEnvelope,
-  parseRules,
-  restoreHere,
-} from '../index.ts';
+import { backfill, createTrigger, enqueueToCloudflareQueue, parseEnvelope, parseRules, restoreHere } from '../index.ts';
 import { asR2Notification } from './enqueue-cloudflare.ts';
 
 let folder: string;
@@ -26,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function setUp(count: number, poison: readonly number[] = []) {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   for (let i = 0; i < count; i++) {
     await upload(store, `incoming/${String(i).padStart(5, '0')}.jpg`, poison.includes(i) ? `WEAK ${i}` : `photo ${i}`);
   }

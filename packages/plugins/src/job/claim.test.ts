@@ -1,12 +1,13 @@
 import { ElfinError } from '@elfin/core';
+import { createMemoryStore } from '@elfin/storage';
 import { describe, expect, it } from 'vitest';
-import { claim, claimKey, createMemoryStorage, isClaimed } from '../index.ts';
+import { claim, claimKey, isClaimed } from '../index.ts';
 
 const options = (owner: string, now: () => number = Date.now, ttlMs = 60_000) => ({ prefix: 'c/', ttlMs, owner, now });
 
 describe('claim', () => {
   it('is held by one, given back, and free again', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const mine = await claim(store, 'r', options('a'));
     const refused = claim(store, 'r', options('b'));
     await expect(refused).rejects.toMatchObject({ code: 'CLAIM_HELD', retry: true });
@@ -20,7 +21,7 @@ describe('claim', () => {
   });
 
   it('goes to exactly one of many at once', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const all = await Promise.allSettled(Array.from({ length: 20 }, (_, i) => claim(store, 'r', options(`w${i}`))));
     const winners = all.filter((one) => one.status === 'fulfilled');
     expect(winners).toHaveLength(1);
@@ -28,7 +29,7 @@ describe('claim', () => {
   });
 
   it('is taken over by exactly one heir once it has expired, and its old holder learns of it', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     let time = 0;
     const dead = await claim(
       store,
@@ -56,7 +57,7 @@ describe('claim', () => {
   });
 
   it('stays held for as long as its holder lives', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const held = await claim(store, 'r', options('a', Date.now, 60));
     await new Promise((resolve) => setTimeout(resolve, 200));
     await expect(claim(store, 'r', options('b', Date.now, 60))).rejects.toMatchObject({ code: 'CLAIM_HELD' });
@@ -65,7 +66,7 @@ describe('claim', () => {
   });
 
   it('given up is free to whoever comes', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const mine = await claim(store, 'r', options('a'));
     await mine.abandon();
     const other = await claim(store, 'r', options('b'));
@@ -74,7 +75,7 @@ describe('claim', () => {
   });
 
   it('is held although the answer to its write was lost, and the write made again found it there', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const forgetful: typeof store = {
       ...store,
       async put(key, bytes, options) {
@@ -90,7 +91,7 @@ describe('claim', () => {
   });
 
   it('is renewed, taken over and given back although the first answer to each write was lost', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     const repeating: typeof store = {
       ...store,
       async put(key, bytes, options) {
@@ -118,7 +119,7 @@ describe('claim', () => {
   });
 
   it('whose renewal was written and said to have failed is still its own to give back', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     let lost = 0;
     const broken: typeof store = {
       ...store,
@@ -140,7 +141,7 @@ describe('claim', () => {
   });
 
   it('that is no claim at all is nobody’s', async () => {
-    const store = createMemoryStorage();
+    const store = createMemoryStore();
     await store.put(claimKey('c/', 'r'), new TextEncoder().encode('{"half'), {});
     const taken = await claim(store, 'r', options('a'));
     expect(taken.takenOver).toBe(true);

@@ -1,5 +1,5 @@
 import { sha256 } from '@elfin/core';
-import { encodeWords } from '../storage/encoded-words.ts';
+import { encodeWords } from '@elfin/storage';
 
 /**
  * User metadata that elfin writes on its own objects. `elfin-restored` marks a result and is its digest: whatever bears it

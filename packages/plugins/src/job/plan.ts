@@ -5,7 +5,7 @@ import type { UploadRestorer } from '../restorers/restorer.ts';
 import { resolveFormat } from '../rules/format.ts';
 import { matchesType, type Rule } from '../rules/rules.ts';
 import { assertReadableKey, EXTENSIONS, expand, type TemplateValues } from '../rules/template.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { Storage } from '../storage.ts';
 import { assertTags } from './keep.ts';
 
 /** What is to be made of one version of one object. */

@@ -1,7 +1,6 @@
 import { type ElfinError, sha256 } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { type ObjectStore, putSettled } from '@elfin/storage';
 import type { UploadEvent } from '../events/event.ts';
-import { putSettled } from '../storage/storage.ts';
 
 /** What lies in the quarantine for an object that cannot be restored. The object itself stays where it is. */
 export interface QuarantineEntry {

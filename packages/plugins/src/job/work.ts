@@ -1,4 +1,5 @@
 import { ElfinError, isElfinError } from '@elfin/core';
+import { putSettled, readAll, tooManyBytes } from '@elfin/storage';
 import type { UploadEvent } from '../events/event.ts';
 import type { UploadRestorer } from '../restorers/restorer.ts';
 import { CONTENT_TYPES } from '../rules/format.ts';
@@ -6,7 +7,7 @@ import type { Rule } from '../rules/rules.ts';
 import { type MadeResult, writeAlias } from '../steps/alias.ts';
 import { type Notify, notificationId } from '../steps/notify.ts';
 import type { Step } from '../steps/step.ts';
-import { putSettled, readAll, type Storage, tooLarge } from '../storage/storage.ts';
+import type { Storage } from '../storage.ts';
 import { type ClaimOptions, claim, isClaimed } from './claim.ts';
 import { belongingsOf } from './keep.ts';
 import { markedMetadata, RESTORED_MARK } from './marks.ts';
@@ -104,7 +105,7 @@ async function carryOut(shop: Workshop, plan: Plan, signal: AbortSignal): Promis
 async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<Made | Outcome | 'stale'> {
   const { event, rule, options } = plan;
   const what = `"${event.key}" in bucket ${event.bucket}`;
-  if (event.size !== undefined && event.size > rule.maxBytes) throw tooLarge(what, event.size, rule.maxBytes);
+  if (event.size !== undefined && event.size > rule.maxBytes) throw tooManyBytes(what, event.size, rule.maxBytes);
   return shop.memory.run(estimateMemory(event.size ?? rule.maxBytes), async () => {
     const found = await plan.source.get(event.key, {
       signal,
@@ -121,9 +122,9 @@ async function make(shop: Workshop, plan: Plan, signal: AbortSignal): Promise<Ma
     if (found.size < rule.minBytes) return leave(`its ${found.size} bytes are fewer than the rule's minBytes`);
     if (found.size > rule.maxBytes) {
       await found.body.cancel();
-      throw tooLarge(what, found.size, rule.maxBytes);
+      throw tooManyBytes(what, found.size, rule.maxBytes);
     }
-    const bytes = await readAll(found, rule.maxBytes, what);
+    const bytes = await readAll(found.body, { limit: rule.maxBytes, what, signal });
     shop.counts.inferences++;
     const { bytes: restored, report } = await shop.restorer.restoreBytes(bytes, options, { signal });
     const marks = { digest: plan.digest, etag: plan.etag };

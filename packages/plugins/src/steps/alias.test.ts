@@ -1,9 +1,10 @@
+import { createMemoryStore } from '@elfin/storage';
 import { expect, it } from 'vitest';
 import { cheapRestorer, contentOf, upload } from '../../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger, ORIGIN_MARK, type RuleInput } from '../index.ts';
+import { createTrigger, ORIGIN_MARK, type RuleInput } from '../index.ts';
 
 function setUp(rule: Partial<RuleInput> = {}) {
-  const stores = new Map(['a', 'b', 'out'].map((name) => [name, createMemoryStorage()]));
+  const stores = new Map(['a', 'b', 'out'].map((name) => [name, createMemoryStore()]));
   const at = (bucket: string) => stores.get(bucket)!;
   const trigger = createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain', alias: 'latest/{key}', destinationBucket: 'out', ...rule }],

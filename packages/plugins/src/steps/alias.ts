@@ -1,11 +1,11 @@
 import { ElfinError } from '@elfin/core';
+import { readAll } from '@elfin/storage';
 import { type Belongings, belongingsOfResult } from '../job/keep.ts';
 import { markedMetadata, ORIGIN_MARK, originOf, RESTORED_MARK, SEQUENCER_MARK } from '../job/marks.ts';
 import type { Plan } from '../job/plan.ts';
 import { pause } from '../job/retry.ts';
 import { compareSequencers } from '../job/sequencer.ts';
 import { CONTENT_TYPES } from '../rules/format.ts';
-import { readAll } from '../storage/storage.ts';
 
 const ATTEMPTS = 8;
 
@@ -66,6 +66,6 @@ async function readResult({ rule, target }: Plan, signal: AbortSignal): Promise<
       `The result "${key}" was there and is not any more; the event is worked on again.`,
     );
   }
-  const bytes = await readAll(found, Number.MAX_SAFE_INTEGER, `"${key}"`);
+  const bytes = await readAll(found.body);
   return { bytes, belongings: await belongingsOfResult(rule, { store, key, head: found }, signal) };
 }

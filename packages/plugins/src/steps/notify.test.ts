@@ -1,9 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createMemoryStore } from '@elfin/storage';
 import { Webhook } from 'standardwebhooks';
 import { expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger, createWebhookNotifier, notifierFor } from '../index.ts';
+import { createTrigger, createWebhookNotifier, notifierFor } from '../index.ts';
 
 const SECRET = `whsec_${Buffer.from('a secret of twenty-four b').toString('base64')}`;
 
@@ -19,7 +20,7 @@ it('tells of a result, signed, until the receiver says yes, under one id', async
   });
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const trigger = createTrigger({
     rules: [{ prefix: 'incoming/', task: 'derain' }],
     storage: () => store,

@@ -1,7 +1,7 @@
 import type { ResultOptions } from '@elfin/core';
 import type { UploadEvent } from '../events/event.ts';
 import type { Rule } from '../rules/rules.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { Storage } from '../storage.ts';
 
 /** What a step has at hand: the source, the result that is about to be written, and every store. */
 export interface StepContext {

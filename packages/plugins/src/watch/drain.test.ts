@@ -2,12 +2,12 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ElfinError } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { createMemoryStore, type ObjectStore } from '@elfin/storage';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
 import { openJournal, startDrain } from '../entries/node.ts';
 import { asS3Notification } from '../entries/sqs.ts';
-import { createMemoryStorage, createTrigger } from '../index.ts';
+import { createTrigger } from '../index.ts';
 import type { DrainOptions } from './drain.ts';
 
 let folder: string;
@@ -33,7 +33,7 @@ const results = (store: { keys(): readonly string[] }) => store.keys().filter((k
 
 /** @param failure Of each source that is read, by its key; none where it is undefined. */
 async function setUp(failure: (key: string) => ElfinError | undefined, options: Partial<DrainOptions> = {}) {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   const failing: ObjectStore = {
     ...store,
     async head(key, asked) {

@@ -1,8 +1,8 @@
 import { ElfinError } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { createMemoryStore, type ObjectStore } from '@elfin/storage';
 import { afterEach, expect, it } from 'vitest';
 import { cheapRestorer, upload } from '../../../../test/helpers/upload.ts';
-import { createMemoryStorage, createTrigger, type Handled } from '../index.ts';
+import { createTrigger, type Handled } from '../index.ts';
 import { createReconciler } from './reconcile.ts';
 
 let stop = new AbortController();
@@ -13,7 +13,7 @@ afterEach(() => {
 
 /** @param fault Of reading a source, by its key. */
 async function setUp(keys: readonly string[], fault: (key: string) => ElfinError | undefined) {
-  const store = createMemoryStorage();
+  const store = createMemoryStore();
   for (const key of keys) await upload(store, key, key);
   const failing: ObjectStore = {
     ...store,

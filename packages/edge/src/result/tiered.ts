@@ -1,5 +1,4 @@
-import type { ObjectStore } from '@elfin/storage';
-import { readAll, streamOf } from './bytes.ts';
+import { type ObjectStore, readAll, streamOf } from '@elfin/storage';
 
 /**
  * A small fast store in front of a large slow one. Only immutable results pass through the front: what may change
@@ -16,21 +15,17 @@ export function createTieredStore(front: ObjectStore, back: ObjectStore): Object
       if (near !== undefined && near !== 'changed') return near;
       const far = await back.get(key, options);
       if (far === undefined || far === 'changed') return far;
-      const bytes = await readAll(far.body, options.signal);
-      await front
-        .put(key, bytes, { ...(far.type ? { type: far.type } : {}), metadata: far.metadata })
-        .catch(() => undefined);
+      const bytes = await readAll(far.body, { signal: options.signal });
+      await front.put(key, bytes, { type: far.type, metadata: far.metadata }).catch(() => undefined);
       return { ...far, body: streamOf(bytes) };
     },
     async put(key, body, options) {
       if (!immutable(key)) return back.put(key, body, options);
-      const bytes = await readAll(body, options?.signal);
+      const bytes = await readAll(body, { signal: options?.signal });
       const result = await back.put(key, bytes, options);
       if (typeof result === 'object') {
         const { type, metadata } = options ?? {};
-        await front
-          .put(key, bytes, { ...(type ? { type } : {}), ...(metadata ? { metadata } : {}) })
-          .catch(() => undefined);
+        await front.put(key, bytes, { type, metadata }).catch(() => undefined);
       }
       return result;
     },

@@ -1,6 +1,6 @@
 import { ElfinError } from '@elfin/core';
-import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
-import { decodeValue, readAll } from './bytes.ts';
+import { readAll } from './bytes.ts';
+import type { ObjectBody, ObjectHead, ObjectStore } from './object-store.ts';
 
 const META = 'elfin-meta-';
 
@@ -11,9 +11,9 @@ const META = 'elfin-meta-';
 export function createCacheApiStore(options: {
   readonly cache: Pick<Cache, 'match' | 'put' | 'delete'>;
   /** A host of one's own that no request ever names, so that nobody can ask the cache from outside. */
-  readonly origin?: string;
+  readonly origin?: string | undefined;
   /** Seconds. Default one day. */
-  readonly ttl?: number;
+  readonly ttl?: number | undefined;
 }): ObjectStore {
   const { cache, origin = 'https://elfin-results.invalid', ttl = 86_400 } = options;
   const url = (key: string) => `${origin}/${key.split('/').map(encodeURIComponent).join('/')}`;
@@ -23,13 +23,13 @@ export function createCacheApiStore(options: {
   function toHead(headers: Headers): ObjectHead {
     const metadata: Record<string, string> = {};
     for (const [name, value] of headers) {
-      if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeValue(value);
+      if (name.startsWith(META)) metadata[name.slice(META.length)] = decodeURIComponent(value);
     }
     return {
       etag: (headers.get('etag') ?? '').replaceAll('"', ''),
       size: Number(headers.get('elfin-size')),
       metadata,
-      ...(headers.has('content-type') ? { type: headers.get('content-type') as string } : {}),
+      type: headers.get('content-type') ?? undefined,
     };
   }
 
@@ -50,7 +50,7 @@ export function createCacheApiStore(options: {
     },
     async put(key, body, { ifAbsent, ifMatch, type, metadata = {}, signal } = {}) {
       if (ifAbsent || ifMatch !== undefined) throw unsuitable('conditional writes');
-      const bytes = await readAll(body, signal);
+      const bytes = await readAll(body, { signal });
       const etag = crypto.randomUUID();
       const headers = new Headers({
         'cache-control': `public, max-age=${ttl}`,

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ElfinError, throwIfAborted } from '@elfin/core';
-import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
-import { readAll, streamOf } from './bytes.ts';
+import { readAll, sliceOf, streamOf } from './bytes.ts';
+import type { ObjectBody, ObjectHead, ObjectStore } from './object-store.ts';
 
 /** After this long a lock's holder is taken for dead: it only ever holds one over a rename. */
 const LOCK_STALE_MS = 10_000;
@@ -50,7 +50,10 @@ function toPath(root: string, key: string): string {
  * Keeps objects in a folder, shared by any number of processes on one machine. Writes are atomic; the least recently used
  * objects leave once `maxBytes` is passed. Errors: STORE_FAILED.
  */
-export function createFolderStore(options: { readonly root: string; readonly maxBytes?: number }): ObjectStore {
+export function createFolderStore(options: {
+  readonly root: string;
+  readonly maxBytes?: number | undefined;
+}): ObjectStore {
   const root = resolve(options.root);
   const maxBytes = options.maxBytes ?? 2 * 1024 ** 3;
   let total: number | undefined;
@@ -160,23 +163,20 @@ export function createFolderStore(options: { readonly root: string; readonly max
           if (info && now - info.atimeMs > TOUCH_MS)
             await utimes(path, now / 1000, info.mtimeMs / 1000).catch(() => undefined);
         }
-        const bytes = range
-          ? found.bytes.subarray(range.start, range.end === undefined ? undefined : range.end + 1)
-          : found.bytes;
-        return { ...found.head, body: streamOf(bytes) };
+        return { ...found.head, body: streamOf(sliceOf(found.bytes, range)) };
       }),
 
     put: (key, body, { ifAbsent, ifMatch, type, metadata, signal } = {}) =>
       guard(async () => {
         const path = toPath(root, key);
-        const bytes = await readAll(body, signal);
+        const bytes = await readAll(body, { signal });
         const etag = randomBytes(12).toString('hex');
         const head = {
           etag,
           size: bytes.byteLength,
           metadata: { ...metadata },
           modified: Date.now(),
-          ...(type ? { type } : {}),
+          type,
         };
         const packed = pack(head, bytes);
         const temporary = `${path}.${etag}~`;
@@ -213,7 +213,7 @@ export function createFolderStore(options: { readonly root: string; readonly max
         });
       }),
 
-    list: (prefix) =>
+    list: (prefix, cursor = '') =>
       guard(async () => {
         const files = await walk();
         const objects = await Promise.all(
@@ -221,7 +221,7 @@ export function createFolderStore(options: { readonly root: string; readonly max
             .filter(({ path }) => !path.endsWith('~'))
             .map(async ({ path }) => {
               const key = relative(root, path).split(sep).map(decodeURIComponent).join('/');
-              const found = key.startsWith(prefix) ? await read(path) : undefined;
+              const found = key.startsWith(prefix) && key > cursor ? await read(path) : undefined;
               return found ? [{ key, ...found.head }] : [];
             }),
         );

@@ -1,10 +1,9 @@
 import { sha256 } from '@elfin/core';
-import type { ObjectStore } from '@elfin/storage';
+import { type ObjectStore, readAll } from '@elfin/storage';
 import { sha256 as sha256Now } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { ResultInfo } from '../http/headers.ts';
 import type { CacheScope, Revision } from '../source/source.ts';
-import { readAll } from './bytes.ts';
 
 /** A finished image with its facts. */
 export interface StoredResult {
@@ -94,11 +93,8 @@ export function createResultStore(store: ObjectStore): ResultStore {
     const object = await read(`result/${key}`);
     const { sha256: expected, info } = object?.metadata ?? {};
     if (!object || !expected || !info || (await sha256(object.bytes)) !== expected) return undefined;
-    return {
-      bytes: object.bytes,
-      type: object.type ?? 'application/octet-stream',
-      info: JSON.parse(info) as ResultInfo,
-    };
+    const known = parse<ResultInfo>(info);
+    return known && { bytes: object.bytes, type: object.type ?? 'application/octet-stream', info: known };
   }
 
   return {
@@ -130,9 +126,14 @@ export function createResultStore(store: ObjectStore): ResultStore {
 }
 
 function parseRef(bytes: Uint8Array): Ref | undefined {
+  const ref = parse<Partial<Ref>>(new TextDecoder().decode(bytes));
+  return typeof ref?.key === 'string' && typeof ref.checkedAt === 'number' ? (ref as Ref) : undefined;
+}
+
+/** Undefined for what is no JSON: nothing of ours. */
+function parse<T>(text: string): T | undefined {
   try {
-    const ref = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Ref>;
-    return typeof ref.key === 'string' && typeof ref.checkedAt === 'number' ? (ref as Ref) : undefined;
+    return JSON.parse(text) as T;
   } catch {
     return undefined;
   }

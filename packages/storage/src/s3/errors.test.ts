@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { S3Client } from '@aws-sdk/client-s3';
+import { ERRORS } from '@elfin/core';
+import { probeConditionalWrites, S3_ERRORS } from '@elfin/storage';
+import { createClientStore } from '@elfin/storage/aws';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createS3Storage } from '../entries/s3.ts';
-import { assertConditionalWrites } from '../index.ts';
-import { s3Error } from './s3-error.ts';
+import { s3Error } from './errors.ts';
 
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
@@ -39,8 +40,8 @@ describe('the start-up probe', () => {
       () => server.close(),
       () => client.destroy(),
     );
-    const store = createS3Storage({ client, bucket: 'photos' });
-    await expect(assertConditionalWrites(store, '.elfin/claims/')).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
+    const store = createClientStore({ client, bucket: 'photos' });
+    await expect(probeConditionalWrites(store, '.elfin/claims/')).rejects.toMatchObject({ code: 'STORE_UNSUITABLE' });
     expect((await store.list('')).objects).toEqual([]);
   });
 });
@@ -65,8 +66,23 @@ describe('errors of the SDK', () => {
     ['XMinioInvalidResourceName', 400, 'KEY_UNSAFE', false],
     ['ObjectParentIsFile', 409, 'OUTPUT_UNWRITABLE', false],
     ['AbortError', undefined, 'ABORTED', false],
+    ['InvalidObjectState', 403, 'OBJECT_ARCHIVED', false],
+    ['PermanentRedirect', 301, 'INPUT_UNREADABLE', false],
+    ['KMS.DisabledException', 400, 'INPUT_UNREADABLE', false],
+    ['XMinioStorageFull', 507, 'STORE_FAILED', true],
+    ['TooNewToBeKnown', 400, 'STORE_FAILED', true],
+    ['', 429, 'STORE_FAILED', true],
   ] as const)('%s %s is %s', (name, status, code, retry) => {
     expect(said(name, status)).toMatchObject({ code, retry });
     expect(said(name, status).message).toContain('"k" in bucket b');
+  });
+
+  it('have a code that is retried where their remedy is to retry, and only there', () => {
+    for (const [word, { remedy, code }] of S3_ERRORS) {
+      if (word === 'AbortError') continue;
+      // Credentials are a person's to renew, and a provider may do it, so they are asked for again.
+      expect([word, ERRORS[code].retry]).toEqual([word, remedy === 'retry' || code === 'CREDENTIALS_EXPIRED']);
+    }
+    expect(S3_ERRORS.size).toBeGreaterThan(120);
   });
 });

@@ -4,8 +4,8 @@ import type {
   Response as WorkersResponse,
 } from '@cloudflare/workers-types';
 import { ElfinError } from '@elfin/core';
-import type { ObjectBody, ObjectHead, ObjectStore } from '@elfin/storage';
-import { readAll, streamOf } from './bytes.ts';
+import { readAll, sliceOf, streamOf } from './bytes.ts';
+import type { ObjectBody, ObjectHead, ObjectStore } from './object-store.ts';
 
 interface Stored {
   readonly head: ObjectHead;
@@ -106,18 +106,15 @@ export function createDurableStore(namespace: DurableObjectNamespace): ObjectSto
       const stored = await read(key);
       if (!stored) return undefined;
       if (ifMatch !== undefined && ifMatch !== stored.head.etag) return 'changed';
-      const bytes = range
-        ? stored.bytes.subarray(range.start, range.end === undefined ? undefined : range.end + 1)
-        : stored.bytes;
-      return { ...stored.head, body: streamOf(bytes) };
+      return { ...stored.head, body: streamOf(sliceOf(stored.bytes, range)) };
     },
     async put(key, body, { ifAbsent, ifMatch, type, metadata = {}, signal } = {}) {
-      const head = encodeURIComponent(JSON.stringify({ metadata, ...(type ? { type } : {}) }));
+      const head = encodeURIComponent(JSON.stringify({ metadata, type }));
       const condition = {
         ...(ifAbsent ? { 'if-none-match': '*' } : {}),
         ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
       };
-      const response = await call(key, 'PUT', { 'elfin-head': head, ...condition }, await readAll(body, signal));
+      const response = await call(key, 'PUT', { 'elfin-head': head, ...condition }, await readAll(body, { signal }));
       const etag = await response.text();
       if (response.status === 412) return ifAbsent ? 'exists' : 'conflict';
       return { etag };

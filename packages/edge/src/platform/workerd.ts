@@ -1,2 +1,0 @@
-/** `@elfin/edge/workerd`: what only a Cloudflare Worker has. */
-export { createDurableStore, StoreObject } from '../store/durable.ts';

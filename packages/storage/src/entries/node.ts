@@ -1,0 +1,2 @@
+export { createFolderStore } from '../folder.ts';
+export { createNodeSend, type NodeSendOptions } from '../s3/node-send.ts';

@@ -1,0 +1,1 @@
+export { createDurableStore, StoreObject } from '../durable.ts';
