@@ -1,7 +1,10 @@
 import { checkNames } from './base/check.ts';
 import { ElfinError } from './base/errors.ts';
-import { type Codec, DEFAULT_LIMITS, type Header, type Metadata } from './image/codec.ts';
-import { bitDepth, checkPixels, joinAlpha, type PixelImage, splitAlpha } from './image/pixels.ts';
+import { loadPart } from './base/lazy-import.ts';
+import { type Codec, DEFAULT_LIMITS, type Decoded, type Header, type Metadata } from './image/codec.ts';
+import { bitDepth, checkPixels, type PixelImage } from './image/pixels.ts';
+import { rawImage, rawImageSink } from './image/raw.ts';
+import type { Warning } from './image/warnings.ts';
 import type { ModelRef, ModelSize, Task } from './model/models.ts';
 import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
 import { RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
@@ -10,8 +13,8 @@ import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/w
 import type { Backend } from './runtime/runtime.ts';
 import { imageSink, imageSource } from './tiling/pixels.ts';
 
-/** Encoded bytes, or pixels that are decoded already. */
-export type RestoreInput = EncodedInput | ImageData | PixelImage;
+/** Encoded bytes, or pixels that are decoded already: sRGB, or what the `metadata` beside them says, as a codec gives it. */
+export type RestoreInput = EncodedInput | ImageData | (PixelImage & { readonly metadata?: Metadata });
 
 /** What a restorer is made of. */
 export interface RestorerOptions extends WorkshopOptions {
@@ -21,7 +24,7 @@ export interface RestorerOptions extends WorkshopOptions {
 
 /** A restored image. */
 export interface Restored {
-  /** The input's sides, depth and alpha; colours restored. */
+  /** The input's sides, channels, depth and encoding; colours restored. */
   readonly image: PixelImage;
   /**
    * The degradation that the network predicted, |d − background|, as a picture at half resolution (sides rounded up): bright
@@ -66,6 +69,7 @@ export function createRestorer(options: RestorerOptions): Restorer {
 export interface OpenedInput {
   readonly image: PixelImage;
   readonly metadata: Metadata;
+  readonly warnings: readonly Warning[];
   readonly header?: Header;
 }
 
@@ -83,15 +87,14 @@ export function assembleRestorer<Input>(
         const begun = performance.now();
         const limited = { ...options, signal };
         options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
-        const { image, ...beside } = await open(input, limited);
+        const { image, warnings, ...beside } = await open(input, limited);
         const decoded = performance.now();
         const { width, height } = image;
-        const depth = bitDepth(image);
-        const sink = imageSink(width, height, depth);
+        const { source, sink, result } = await openPixels(image, beside.metadata, signal);
         const [halfWidth, halfHeight] = [Math.ceil(width / 2), Math.ceil(height / 2)];
-        const prior = imageSink(halfWidth, halfHeight, depth);
-        const done = await workshop.restore({ source: imageSource(image), sink, prior }, model, limited);
-        const restored = joinAlpha(sink.image, splitAlpha(image).alpha);
+        const prior = imageSink(halfWidth, halfHeight, bitDepth(image));
+        const done = await workshop.restore({ source, sink, prior }, model, limited);
+        const restored = result();
         const ended = performance.now();
         const timings = {
           queue: begun - called,
@@ -100,7 +103,7 @@ export function assembleRestorer<Input>(
           encode: 0,
           total: ended - called,
         };
-        return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, timings } };
+        return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, warnings, timings } };
       });
     },
     warmup: ({ task, model, signal }) =>
@@ -111,15 +114,30 @@ export function assembleRestorer<Input>(
   return restorer;
 }
 
+/** Pixels as the network sees them, and where its result goes: back into their own encoding. */
+async function openPixels(image: PixelImage, metadata: Metadata, signal: AbortSignal) {
+  const { icc, cicp, gamma, chromaticities } = metadata;
+  const tagged = icc || cicp || gamma !== undefined || chromaticities;
+  if (image.channels === 3 && !tagged) {
+    const sink = imageSink(image.width, image.height, bitDepth(image));
+    return { source: imageSource(image), sink, result: () => sink.image };
+  }
+  const { openPicture, spaceOf } = await loadPart(import('./image/picture.ts'));
+  const raw = rawImage(image);
+  const picture = await openPicture(raw, { space: spaceOf(metadata, image.channels < 3), signal });
+  const own = rawImageSink(raw);
+  return { source: picture.source, sink: picture.into(own), result: () => own.image };
+}
+
 /** Encoded bytes through the codec, pixels as they are. */
 export async function decode(
   input: unknown,
   codec: Pick<Codec, 'decode'> | undefined,
-  { limits, animated, icc, signal }: RestoreOptions,
+  { limits, animated, icc, strict, signal }: RestoreOptions,
 ): Promise<OpenedInput> {
   if (!isEncoded(input)) {
-    const image = checkPixels(input);
-    return { image, metadata: {} };
+    const { metadata = {}, warnings = [] } = input as Partial<Decoded>;
+    return { image: checkPixels(input), metadata, warnings };
   }
   if (!codec) {
     throw new ElfinError(
@@ -128,11 +146,12 @@ export async function decode(
     );
   }
   const bytes = await readBytes(input, limits?.bytes ?? DEFAULT_LIMITS.bytes, signal);
-  const { header, metadata, ...image } = await codec.decode(bytes, {
+  const { header, metadata, warnings, ...image } = await codec.decode(bytes, {
     ...(limits && { limits }),
     ...(animated && { animated }),
-    ...(icc && { icc }),
+    icc,
+    strict,
     ...(signal && { signal }),
   });
-  return { image, metadata, header };
+  return { image, metadata, header, warnings };
 }

@@ -54,9 +54,9 @@ export const restore = defineVerb({
     metadata: { ...OPTION_FLAGS.metadata, default: 'keep', description: 'What of the source’s metadata is kept' },
     icc: {
       type: 'enum',
-      options: ['srgb', 'keep'],
-      default: 'srgb',
-      description: 'Convert to sRGB, or keep the colour profile',
+      options: ['keep', 'srgb'],
+      default: 'keep',
+      description: 'Keep the colour profile, or convert to sRGB',
     },
     animated: {
       type: 'enum',

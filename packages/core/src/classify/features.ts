@@ -1,4 +1,4 @@
-import type { PixelImage } from '../image/pixels.ts';
+import { asRgb, type PixelImage } from '../image/pixels.ts';
 
 /** Longest side that is measured; larger images are averaged down by a whole factor first. */
 const LONG_SIDE = 512;
@@ -83,7 +83,8 @@ function detailFeatures(luma: Plane, rg: Plane): number[] {
 }
 
 /** Three planes in 0…1, averaged over k×k samples. */
-function shrink({ width, height, channels, data }: PixelImage): [Plane, Plane, Plane] {
+function shrink(thumbnail: PixelImage): [Plane, Plane, Plane] {
+  const { width, height, channels, data } = asRgb(thumbnail);
   const k = Math.ceil(Math.max(width, height) / LONG_SIDE);
   const [w, h] = [Math.floor(width / k), Math.floor(height / k)];
   const scale = 1 / (k * k * (data instanceof Uint16Array ? 65535 : 255));

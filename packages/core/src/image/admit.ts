@@ -4,11 +4,13 @@ import { truncated } from './formats/bytes.ts';
 import type { Format } from './formats/format.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
 import { checkBytes } from './limits.ts';
+import type { Warning } from './warnings.ts';
 
 /** A file that may be decoded. */
 export interface Admitted {
   readonly header: Header;
   readonly format: Format;
+  readonly warnings: readonly Warning[];
 }
 
 /**
@@ -20,7 +22,7 @@ export interface Admitted {
 export async function admitImage(
   bytes: Uint8Array,
   formatOf: (bytes: Uint8Array) => Format | Promise<Format>,
-  options: Pick<DecodeOptions, 'limits' | 'animated'> = {},
+  options: Pick<DecodeOptions, 'limits' | 'animated' | 'strict'> = {},
 ): Promise<Admitted> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   checkBytes(bytes.length, limits.bytes);
@@ -35,7 +37,7 @@ export async function admitImage(
     );
   }
   if (!wholeEnough(bytes, format)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
-  return { header, format };
+  return { header, format, warnings: [] };
 }
 
 function checkPixels({ width, height }: Header, limits: Limits): void {

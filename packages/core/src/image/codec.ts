@@ -1,4 +1,7 @@
+import type { Chromaticities } from './colour/matrix.ts';
+import type { Cicp } from './colour/space.ts';
 import type { PixelImage } from './pixels.ts';
+import type { Warning } from './warnings.ts';
 
 /** Container formats that elfin reads; all but `gif` and `heif` are also written. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'heif';
@@ -12,7 +15,13 @@ export interface Header {
   readonly height: number;
   /** 16 when samples have more than 8 bits; decoding then gives 16-bit samples, where the codec can. */
   readonly bitDepth: 8 | 16;
+  /** Bits that a sample really has: 10 or 12 in deep AVIF. */
+  readonly bitsPerSample: number;
   readonly hasAlpha: boolean;
+  /** One channel of colour. */
+  readonly grey: boolean;
+  /** Whether the file keeps its pixels exactly, as PNG does and as WebP and AVIF may. */
+  readonly lossless: boolean;
   /** Animation frames or pages. More than one is refused unless decoding is asked for the first. */
   readonly frames: number;
   /** EXIF orientation 1…8 (AVIF and HEIF say it in their own boxes); decoding applies it. */
@@ -38,15 +47,20 @@ export interface Metadata {
   readonly exif?: Uint8Array;
   readonly xmp?: Uint8Array;
   readonly iptc?: Uint8Array;
-  /** The source's ICC profile. Pixels are already sRGB unless decoding was asked to keep the profile. */
-  readonly icc?: Uint8Array;
   readonly density?: number;
+  /** What the pixels' numbers mean: an ICC profile, code points of H.273, or PNG's gamma and primaries; sRGB without any. */
+  readonly icc?: Uint8Array | undefined;
+  readonly cicp?: Cicp | undefined;
+  readonly gamma?: number | undefined;
+  readonly chromaticities?: Chromaticities | undefined;
 }
 
 /** Pixels, what the header said of them, and what came with them. */
 export interface Decoded extends PixelImage {
   readonly header: Header;
   readonly metadata: Metadata;
+  /** What was lost or forgiven on the way. */
+  readonly warnings: readonly Warning[];
 }
 
 /** How an image is decoded, and what it may cost. */
@@ -54,8 +68,13 @@ export interface DecodeOptions {
   readonly limits?: Partial<Limits>;
   /** What becomes of animations and multi-page files: IMAGE_ANIMATED (`refuse`, the default), or the first frame. */
   readonly animated?: 'refuse' | 'first';
-  /** `srgb` (default) converts through the embedded profile; `keep` leaves the numbers and the profile alone. */
-  readonly icc?: 'srgb' | 'keep';
+  /**
+   * `keep` (default) leaves numbers and profile alone; `srgb` converts to sRGB, clipping what lies beyond. What is neither grey
+   * nor RGB (CMYK, Lab) is always converted.
+   */
+  readonly icc?: 'srgb' | 'keep' | undefined;
+  /** Damage that every viewer forgives (no end marker, stray bytes): decoded with a warning (default), or refused. */
+  readonly strict?: boolean | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -64,11 +83,14 @@ export interface EncodeOptions {
   readonly format: OutputFormat;
   /** 1…100, default {@link DEFAULT_QUALITY}; ignored by png and tiff, which lose nothing. */
   readonly quality?: number;
-  /** The source's metadata, of which `policy` (default `none`) says what is written. */
+  /** Without loss, where the format leaves the choice (WebP, AVIF); `quality` is then idle. */
+  readonly lossless?: boolean | undefined;
+  /**
+   * The source's metadata, of which `policy` (default `none`) says what is written. Its profile belongs to the pixels and is
+   * always written.
+   */
   readonly metadata?: Metadata;
   readonly policy?: MetadataPolicy;
-  /** Tags the result with `metadata.icc`: for pixels that were decoded with `icc: 'keep'`. Untagged means sRGB. */
-  readonly icc?: 'srgb' | 'keep';
   readonly signal?: AbortSignal;
 }
 

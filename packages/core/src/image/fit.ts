@@ -1,5 +1,5 @@
 import type { Codec } from './codec.ts';
-import { bitDepth, createPixels, type PixelImage, type Rect } from './pixels.ts';
+import { bitDepth, createPixels, hasAlpha, type PixelImage, type Rect } from './pixels.ts';
 
 /** How an image meets the sides asked for; the names are Cloudflare Images'. */
 export type FitMode = 'scale-down' | 'contain' | 'cover' | 'crop' | 'pad';
@@ -90,7 +90,7 @@ export async function applyFit(image: PixelImage, plan: FitPlan, codec: Pick<Cod
   const out = createPixels(plan.width, plan.height, scaled.channels, depth);
   if (crop) blit(scaled, crop, out, 0, 0);
   else {
-    if (scaled.channels === 3) out.data.fill(depth === 16 ? 65535 : 255);
+    if (!hasAlpha(scaled)) out.data.fill(depth === 16 ? 65535 : 255);
     blit(scaled, whole, out, pad?.x ?? 0, pad?.y ?? 0);
   }
   return out;

@@ -3,14 +3,18 @@ import { ElfinError } from '../base/errors.ts';
 /** Sample storage: 8-bit samples are 0…255, 16-bit samples 0…65535. */
 export type PixelData = Uint8Array | Uint8ClampedArray | Uint16Array;
 
+/** 1 grey, 2 grey with alpha, 3 RGB, 4 RGB with alpha. */
+export type Channels = 1 | 2 | 3 | 4;
+
 /**
- * Decoded pixels: row-major, interleaved, sRGB. `data` holds `width · height · channels` samples; 8-bit samples are
- * 0…255, 16-bit samples 0…65535. With four channels the last is straight (not premultiplied) alpha.
+ * Decoded pixels: row-major, interleaved, in the encoding that came with them (`Metadata.icc` and its like), sRGB where there is
+ * none. `data` holds `width · height · channels` samples; 8-bit samples are 0…255, 16-bit samples 0…65535. With two or four
+ * channels the last is straight (not premultiplied) alpha.
  */
 export interface PixelImage {
   readonly width: number;
   readonly height: number;
-  readonly channels: 3 | 4;
+  readonly channels: Channels;
   readonly data: PixelData;
 }
 
@@ -27,8 +31,13 @@ export function bitDepth(image: { readonly data: PixelData }): 8 | 16 {
   return image.data instanceof Uint16Array ? 16 : 8;
 }
 
+/** Whether the last channel is alpha. */
+export function hasAlpha({ channels }: { readonly channels: Channels }): boolean {
+  return channels % 2 === 0;
+}
+
 /** A black (and, with alpha, transparent) image. Throws OPTION_INVALID for sides that are not positive integers. */
-export function createPixels(width: number, height: number, channels: 3 | 4 = 3, depth: 8 | 16 = 8): PixelImage {
+export function createPixels(width: number, height: number, channels: Channels = 3, depth: 8 | 16 = 8): PixelImage {
   checkSides(width, height);
   const length = width * height * channels;
   return { width, height, channels, data: depth === 16 ? new Uint16Array(length) : new Uint8Array(length) };
@@ -53,8 +62,11 @@ export function checkPixels(value: unknown): PixelImage {
   }
   // An ImageData has no `channels`; its samples are always RGBA.
   const count = channels === undefined && data instanceof Uint8ClampedArray ? 4 : channels;
-  if (count !== 3 && count !== 4) {
-    throw new ElfinError('OPTION_INVALID', `Pixels need 3 (RGB) or 4 (RGBA) channels, not ${String(channels)}.`);
+  if (count !== 1 && count !== 2 && count !== 3 && count !== 4) {
+    throw new ElfinError(
+      'OPTION_INVALID',
+      `Pixels need 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels, not ${String(channels)}.`,
+    );
   }
   const expected = width! * height! * count;
   if (data.length !== expected) {
@@ -73,17 +85,16 @@ export function toDepth(image: PixelImage, depth: 8 | 16): PixelImage {
   return { ...image, data: convertSamples(image.data, depth) };
 }
 
-/** Colour and alpha apart: the network sees three channels. `alpha` (width · height samples) is absent for opaque images. */
+/** Colour (or grey) and alpha apart. `alpha` (width · height samples) is absent for opaque images. */
 export function splitAlpha(image: PixelImage): { colour: PixelImage; alpha?: PixelData } {
-  if (image.channels === 3) return { colour: image };
+  if (!hasAlpha(image)) return { colour: image };
   const count = image.width * image.height;
-  const colour = createPixels(image.width, image.height, 3, bitDepth(image));
+  const own = (image.channels - 1) as 1 | 3;
+  const colour = createPixels(image.width, image.height, own, bitDepth(image));
   const alpha = bitDepth(image) === 16 ? new Uint16Array(count) : new Uint8Array(count);
-  for (let i = 0, from = 0, to = 0; i < count; i++, from += 4, to += 3) {
-    colour.data[to] = image.data[from]!;
-    colour.data[to + 1] = image.data[from + 1]!;
-    colour.data[to + 2] = image.data[from + 2]!;
-    alpha[i] = image.data[from + 3]!;
+  for (let i = 0, from = 0, to = 0; i < count; i++) {
+    for (let c = 0; c < own; c++) colour.data[to++] = image.data[from++]!;
+    alpha[i] = image.data[from++]!;
   }
   return { colour, alpha };
 }
@@ -97,12 +108,35 @@ export function joinAlpha(colour: PixelImage, alpha: PixelData | undefined): Pix
   }
   const depth = bitDepth(colour);
   const plane = bitDepth({ data: alpha }) === depth ? alpha : convertSamples(alpha, depth);
-  const out = createPixels(colour.width, colour.height, 4, depth);
-  for (let i = 0, from = 0, to = 0; i < count; i++, from += colour.channels, to += 4) {
-    out.data[to] = colour.data[from]!;
-    out.data[to + 1] = colour.data[from + 1]!;
-    out.data[to + 2] = colour.data[from + 2]!;
-    out.data[to + 3] = plane[i]!;
+  const own = colour.channels < 3 ? 1 : 3;
+  const out = createPixels(colour.width, colour.height, (own + 1) as 2 | 4, depth);
+  for (let i = 0, from = 0, to = 0; i < count; i++, from += colour.channels) {
+    for (let c = 0; c < own; c++) out.data[to++] = colour.data[from + c]!;
+    out.data[to++] = plane[i]!;
+  }
+  return out;
+}
+
+/** Grey spread over three channels, alpha kept; RGB comes back as it is. */
+export function asRgb(image: PixelImage): PixelImage {
+  const { width, height, channels, data } = image;
+  if (channels >= 3) return image;
+  const out = createPixels(width, height, channels === 1 ? 3 : 4, bitDepth(image));
+  for (let from = 0, to = 0; from < data.length; from += channels) {
+    for (let c = 0; c < 3; c++) out.data[to++] = data[from]!;
+    if (channels === 2) out.data[to++] = data[from + 1]!;
+  }
+  return out;
+}
+
+/** The first channel of RGB whose channels are alike, alpha kept; grey comes back as it is. */
+export function asGrey(image: PixelImage): PixelImage {
+  const { width, height, channels, data } = image;
+  if (channels < 3) return image;
+  const out = createPixels(width, height, channels === 3 ? 1 : 2, bitDepth(image));
+  for (let from = 0, to = 0; from < data.length; from += channels) {
+    out.data[to++] = data[from]!;
+    if (channels === 4) out.data[to++] = data[from + 3]!;
   }
   return out;
 }
@@ -113,7 +147,7 @@ export function flattenOnWhite(image: PixelImage): PixelImage {
   if (!alpha) return image;
   const full = bitDepth(image) === 16 ? 65535 : 255;
   for (let i = 0; i < colour.data.length; i++) {
-    const share = alpha[Math.trunc(i / 3)]! / full;
+    const share = alpha[Math.trunc(i / colour.channels)]! / full;
     colour.data[i] = Math.round(colour.data[i]! * share + full * (1 - share));
   }
   return colour;

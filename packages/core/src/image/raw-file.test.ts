@@ -9,7 +9,7 @@ import { HOSTILE } from '../../../../test/fixtures/images/hostile.ts';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { cropPixels } from '../../../../test/helpers/crop-pixels.ts';
 import { createSharpCodec } from './codecs/sharp.ts';
-import { bitDepth, splitAlpha } from './pixels.ts';
+import { bitDepth } from './pixels.ts';
 import { createFileSink, decodeToFile } from './raw-file.ts';
 
 const codec = createSharpCodec();
@@ -28,18 +28,15 @@ afterEach(async () => {
 describe('decodeToFile', () => {
   it.each(AWKWARD.map(({ file }) => file))('%s reads as it decodes in memory, whole and in part', async (file) => {
     const bytes = readImage(file);
-    const { header, metadata, ...image } = await codec.decode(bytes);
+    const { header, metadata, warnings, ...image } = await codec.decode(bytes);
     await using source = await decodeToFile(bytes, { directory });
     const { width, height } = image;
-    expect(source).toMatchObject({ width, height, header, metadata, bitDepth: bitDepth(image) });
-    const { colour, alpha } = splitAlpha(image);
-    expect(await source.read(0, 0, width, height)).toEqual(colour.data);
-    expect(await source.readAlpha(0, 0, width, height)).toEqual(alpha);
+    const { channels } = image;
+    expect(source).toMatchObject({ width, height, channels, header, metadata, warnings, bitDepth: bitDepth(image) });
+    expect(await source.read(0, 0, width, height)).toEqual(image.data);
     if (width === 1) return;
-    const rect = { x: 5, y: 3, width: 17, height: 23 };
-    const part = splitAlpha(cropPixels(image, rect));
-    expect(await source.read(5, 3, 17, 23)).toEqual(part.colour.data);
-    expect(await source.readAlpha(5, 3, 17, 23)).toEqual(part.alpha);
+    const part = cropPixels(image, { x: 5, y: 3, width: 17, height: 23 });
+    expect(await source.read(5, 3, 17, 23)).toEqual(part.data);
   });
 
   it.each(HOSTILE.map(({ file, code }) => [file, code] as const))(
@@ -93,10 +90,14 @@ describe('createFileSink', () => {
     ['rgb16.png', 'jpeg'],
     ['rgba.png', 'webp'],
     ['rgb.png', 'avif'],
+    ['grey-alpha.png', 'png'],
+    ['grey16.png', 'tiff'],
+    ['grey.jpg', 'jpeg'],
+    ['grey16.png', 'avif'],
   ] as const)('%s written row by row and encoded as %s equals the codec', async (file, format) => {
     const image = await codec.decode(readImage(file));
     await using source = await decodeToFile(readImage(file), { directory });
-    await using sink = await createFileSink(source, { directory, alpha: source });
+    await using sink = await createFileSink(source, { directory });
     for (let y = 0; y < 32; y += 8) await sink.write(0, y, 48, 8, await source.read(0, y, 48, 8));
     const written = await codec.decode(await sink.encode({ format }));
     const expected = await codec.decode(await codec.encode(image, { format }));
@@ -124,7 +125,7 @@ describe('createFileSink', () => {
   });
 
   it('has a coded error for a disk without room', async () => {
-    const shape = { width: 1_000_000, height: 1_000_000, bitDepth: 16 } as const;
+    const shape = { width: 1_000_000, height: 1_000_000, channels: 3, bitDepth: 16 } as const;
     await expect(createFileSink(shape, { directory })).rejects.toThrow(
       expect.objectContaining({ code: 'OUTPUT_UNWRITABLE', message: expect.stringContaining('no room') }),
     );
@@ -146,7 +147,7 @@ describe('a process of its own', () => {
     const { stdout } = await run(
       "trap '' XFSZ; ulimit -f 2;",
       `import { createFileSink } from ${module('./raw-file.ts')};
-       const sink = await createFileSink({ width: 100, height: 100, bitDepth: 8 }, { directory: ${JSON.stringify(directory)} });
+       const sink = await createFileSink({ width: 100, height: 100, channels: 3, bitDepth: 8 }, { directory: ${JSON.stringify(directory)} });
        await sink.write(0, 0, 100, 100, new Uint8Array(30000)).catch((error) => process.stdout.write(error.code));
        await sink.dispose();`,
     );
@@ -157,7 +158,7 @@ describe('a process of its own', () => {
     await run(
       '',
       `import { createFileSink } from ${module('./raw-file.ts')};
-       await createFileSink({ width: 10, height: 10, bitDepth: 8 }, { directory: ${JSON.stringify(directory)} });
+       await createFileSink({ width: 10, height: 10, channels: 3, bitDepth: 8 }, { directory: ${JSON.stringify(directory)} });
        process.exit(0);`,
     );
     expect(await readdir(directory)).toEqual([]);

@@ -1,27 +1,28 @@
 import { dirname } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { ElfinError, throwIfAborted } from '../base/errors.ts';
-import type { PixelSink, PixelSource, Samples } from '../tiling/pixels.ts';
+import type { Samples } from '../tiling/pixels.ts';
 import type { DecodeOptions, EncodeOptions, Header, Metadata } from './codec.ts';
-import { decodeStrictly, encodeError, encodeWith, openImage, SHARP } from './codecs/sharp-pipeline.ts';
+import { decodeStrictly, encodeError, encodeWith, type Opened, openImage, SHARP } from './codecs/sharp-pipeline.ts';
 import { checkEncode, withMetadata } from './encoding.ts';
 import { corrupt } from './formats/bytes.ts';
-import { checkRect, type Rect, splitAlpha } from './pixels.ts';
+import { asGrey, type Channels, checkRect, hasAlpha, type Rect } from './pixels.ts';
+import type { RawSink, RawSource } from './raw.ts';
 import { createTempFile, diskError, type TempFile } from './temp-file.ts';
+import { findPixels, isBig, type PixelShape, pixelBytes, rowBytes, tiffHead } from './temp-tiff.ts';
 import { orient, orientedSize, storedRect } from './transform.ts';
-import { readVipsHeader, VIPS_HEADER, type VipsShape, writeVipsHeader } from './vips-file.ts';
+import type { Warning } from './warnings.ts';
 
-/** A decoded image on disk: upright RGB by rectangle, alpha beside it. Hold it no longer than needed. */
-export interface FileSource extends PixelSource, AsyncDisposable {
+/** A decoded image on disk, upright, by rectangle. Hold it no longer than needed. */
+export interface FileSource extends RawSource, AsyncDisposable {
   readonly header: Header;
   readonly metadata: Metadata;
-  /** `width · height` alpha samples of a rectangle; `undefined` for opaque images. */
-  readAlpha(x: number, y: number, width: number, height: number, signal?: AbortSignal): Promise<Samples | undefined>;
+  readonly warnings: readonly Warning[];
   dispose(): Promise<void>;
 }
 
 /** Pixels on disk that become an encoded image. */
-export interface FileSink extends PixelSink, AsyncDisposable {
+export interface FileSink extends RawSink, AsyncDisposable {
   /** Encodes what was written. Errors: OPTION_INVALID (also before every pixel is there), DISPOSED, OUT_OF_MEMORY, ABORTED. */
   encode(options: EncodeOptions): Promise<Uint8Array>;
   dispose(): Promise<void>;
@@ -41,108 +42,111 @@ export interface FileOptions {
 export async function decodeToFile(bytes: Uint8Array, options: DecodeOptions & FileOptions = {}): Promise<FileSource> {
   throwIfAborted(options.signal);
   const opened = await openImage(bytes, options);
-  const { header, metadata, stored } = opened;
-  const shape: VipsShape = {
+  const { header, stored } = opened;
+  const shape: PixelShape = {
     width: stored.width,
     height: stored.height,
     channels: header.hasAlpha ? 4 : 3,
     bitDepth: header.bitDepth,
   };
-  const file = await createTempFile('pixels.v', rowBytes(shape) * shape.height, options.directory);
+  const file = await createTempFile('pixels.tif', pixelBytes(shape), options.directory);
   try {
-    await decodeStrictly(opened, bytes.length, (pipeline) => toFile(pipeline, file, rowBytes(shape) * shape.height));
+    await decodeStrictly(opened, bytes.length, (pipeline) => toFile(pipeline, file, shape));
     throwIfAborted(options.signal);
-    const head = new Uint8Array(VIPS_HEADER);
-    await file.handle.read(head, 0, VIPS_HEADER, 0);
-    const found = readVipsHeader(head);
-    if (JSON.stringify(found) !== JSON.stringify(shape)) {
-      throw corrupt(
-        'image',
-        `it decodes to ${found.width} × ${found.height} × ${found.channels}, not what its header says`,
-      );
-    }
+    const start = await findPixels(file.handle, shape);
+    return openSource({ file, start, shape }, opened);
   } catch (error) {
     await file.dispose();
     throw error;
   }
-  return openSource(file, shape, stored.turned ? 1 : header.orientation, header, metadata);
 }
 
-async function toFile(pipeline: Sharp, file: TempFile, size: number): Promise<void> {
+async function toFile(pipeline: Sharp, file: TempFile, shape: PixelShape): Promise<void> {
   try {
-    await pipeline.toFile(file.path);
+    await pipeline.tiff({ compression: 'none', predictor: 'none', bigtiff: isBig(shape) }).toFile(file.path);
   } catch (error) {
-    if (error instanceof Error && /no space|write (error|failed)|file too large|unable to write/i.test(error.message)) {
-      throw diskError(error, dirname(dirname(file.path)), size);
+    // libvips and libtiff have many words for a disk that is full, and the reader's own are others.
+    if (error instanceof Error && (await isFull(file, shape, error))) {
+      throw diskError(error, dirname(dirname(file.path)), pixelBytes(shape));
     }
     throw error;
   }
 }
 
-function openSource(
-  file: TempFile,
-  shape: VipsShape,
-  orientation: number,
-  header: Header,
-  metadata: Metadata,
-): FileSource {
-  const { bitDepth } = shape;
-  const channels = shape.channels as 3 | 4;
+const FULL = /no space|write (error|failed)|file too large|unable to write|tiff.*(write|flush|append)|vips2tiff/i;
+
+/** Whether writing stopped for want of room: by the words, or by what the disk says now. */
+async function isFull(file: TempFile, shape: PixelShape, error: Error): Promise<boolean> {
+  if (FULL.test(error.message)) return true;
+  const { size } = await file.handle.stat();
+  const free = await file.free();
+  return size < pixelBytes(shape) && free < 64 * 1024;
+}
+
+/** A file with pixels from byte `start` on. */
+interface Stored {
+  readonly file: TempFile;
+  readonly start: number;
+  readonly shape: PixelShape;
+}
+
+function openSource(stored: Stored, { header, metadata, warnings, stored: { turned } }: Opened): FileSource {
+  const { shape } = stored;
+  const orientation = turned ? 1 : header.orientation;
   const size = orientedSize(shape.width, shape.height, orientation);
-  const holder = hold(file);
-
-  const read = async (x: number, y: number, width: number, height: number, signal?: AbortSignal) => {
-    throwIfAborted(signal);
-    checkRect(size, { x, y, width, height });
-    const rect = storedRect({ x, y, width, height }, shape.width, shape.height, orientation);
-    const data = await holder.use((held) => readRows(held, shape, rect));
-    throwIfAborted(signal);
-    return splitAlpha(orient({ width: rect.width, height: rect.height, channels, data }, orientation));
-  };
-
+  const holder = hold(stored.file);
+  // sharp spreads grey over three channels.
+  const channels = (header.grey ? shape.channels - 2 : shape.channels) as Channels;
   return {
     ...size,
-    bitDepth,
+    bitDepth: shape.bitDepth,
+    channels,
     header,
     metadata,
-    read: async (...rect) => (await read(...rect)).colour.data as Samples,
-    readAlpha: async (...rect) => (channels === 4 ? ((await read(...rect)).alpha as Samples) : undefined),
+    warnings,
+    async read(x, y, width, height, signal) {
+      throwIfAborted(signal);
+      checkRect(size, { x, y, width, height });
+      const rect = storedRect({ x, y, width, height }, shape.width, shape.height, orientation);
+      const data = await holder.use(() => readRows(stored, rect));
+      throwIfAborted(signal);
+      const image = { width: rect.width, height: rect.height, channels: shape.channels, data };
+      return orient(header.grey ? asGrey(image) : image, orientation).data as Samples;
+    },
     dispose: holder.dispose,
     [Symbol.asyncDispose]: holder.dispose,
   };
 }
 
 /**
- * A temporary file that takes pixels by rectangle and is then encoded row by row. `alpha`, the source that the pixels
- * came from, puts its alpha back. Errors of `write`: OPTION_INVALID, DISPOSED, OUTPUT_UNWRITABLE.
+ * A temporary file that takes pixels by rectangle, alpha included, and is then encoded row by row. Errors of `write`:
+ * OPTION_INVALID, DISPOSED, OUTPUT_UNWRITABLE.
  */
-export async function createFileSink(
-  shape: { readonly width: number; readonly height: number; readonly bitDepth: 8 | 16 },
-  options: FileOptions & { readonly alpha?: FileSource } = {},
-): Promise<FileSink> {
-  const alpha = options.alpha?.header.hasAlpha ? options.alpha : undefined;
-  const { width, height, bitDepth } = shape;
-  const full: VipsShape = { width, height, bitDepth, channels: alpha ? 4 : 3 };
-  const size = rowBytes(full) * height;
-  const file = await createTempFile('result.v', size, options.directory);
+export async function createFileSink(shape: PixelShape, options: FileOptions = {}): Promise<FileSink> {
+  const { width, height, channels, bitDepth } = shape;
+  const head = tiffHead(shape);
+  const size = head.length + pixelBytes(shape);
+  const file = await createTempFile('result.tif', size, options.directory);
   const holder = hold(file);
   const wrap = (cause: unknown) => diskError(cause, dirname(dirname(file.path)), size);
-  await file.handle.write(writeVipsHeader(full), 0, VIPS_HEADER, 0).catch(async (cause: unknown) => {
+  await file.handle.write(head, 0, head.length, 0).catch(async (cause: unknown) => {
     await holder.dispose();
     throw wrap(cause);
   });
+  const stored: Stored = { file, start: head.length, shape };
   let written = 0;
 
   return {
     async write(x, y, w, h, data) {
       checkRect(shape, { x, y, width: w, height: h });
-      if (data.length !== w * h * 3 || data instanceof Uint16Array !== (bitDepth === 16)) {
-        throw new ElfinError('OPTION_INVALID', `${w} × ${h} pixels need ${w * h * 3} samples of ${bitDepth} bits.`);
+      if (data.length !== w * h * channels || data instanceof Uint16Array !== (bitDepth === 16)) {
+        throw new ElfinError(
+          'OPTION_INVALID',
+          `${w} × ${h} pixels need ${w * h * channels} samples of ${bitDepth} bits.`,
+        );
       }
-      const plane = await alpha?.readAlpha(x, y, w, h);
-      const samples = plane ? interleave(data, plane) : data;
       await holder
-        .use((held) => writeRows(held, full, { x, y, width: w, height: h }, samples))
+        .use(() => writeRows(stored, { x, y, width: w, height: h }, data))
         .catch((error: unknown) => {
           throw wrap(error);
         });
@@ -157,19 +161,19 @@ export async function createFileSink(
           `Only ${written} of ${width * height} pixels were written; write all, then encode.`,
         );
       }
-      const { format } = encoding;
-      const depth = format === 'png' || format === 'tiff' ? bitDepth : 8;
+      const { format, lossless } = encoding;
       const encoded = await holder.use(async (held) => {
-        const pipeline = sharp(held.path, { limitInputPixels: false });
-        if (format === 'jpeg' && alpha) pipeline.flatten({ background: '#fff' });
-        return encodeWith(pipeline, { format, quality, depth, pixels: width * height })
+        const pipeline = sharp(held.path, { limitInputPixels: false, ignoreIcc: true });
+        if (format === 'jpeg' && hasAlpha(shape)) pipeline.flatten({ background: '#fff' });
+        return encodeWith(pipeline, shape, { format, quality, lossless })
           .toBuffer()
           .catch((cause: unknown) => {
             throw encodeError(cause, format);
           });
       });
       throwIfAborted(encoding.signal);
-      return withMetadata(new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.length), encoding);
+      const bytes = new Uint8Array(encoded.buffer, encoded.byteOffset, encoded.length);
+      return withMetadata(bytes, encoding, channels < 3);
     },
     dispose: holder.dispose,
     [Symbol.asyncDispose]: holder.dispose,
@@ -196,19 +200,15 @@ function hold(file: TempFile): { use<T>(work: (file: TempFile) => Promise<T>): P
   };
 }
 
-function rowBytes({ width, channels, bitDepth }: VipsShape): number {
-  return width * channels * (bitDepth / 8);
-}
-
 /** File bytes read at once: whole rows, of which a rectangle may want a part. One call beats hundreds of small ones. */
 const MOST_AT_ONCE = 4 * 1024 * 1024;
 
-async function readRows(file: TempFile, shape: VipsShape, area: Rect): Promise<Samples> {
+async function readRows({ file, start: begin, shape }: Stored, area: Rect): Promise<Samples> {
   const pixel = shape.channels * (shape.bitDepth / 8);
   const stride = rowBytes(shape);
   const length = area.width * pixel;
   const bytes = new Uint8Array(length * area.height);
-  const start = VIPS_HEADER + area.y * stride + area.x * pixel;
+  const start = begin + area.y * stride + area.x * pixel;
   const most = Math.max(1, Math.floor(MOST_AT_ONCE / stride));
   for (let y = 0; y < area.height; y += most) {
     const rows = Math.min(most, area.height - y);
@@ -233,10 +233,14 @@ async function readFully({ handle }: TempFile, into: Uint8Array, at: number): Pr
   }
 }
 
-async function writeRows({ handle }: TempFile, shape: VipsShape, area: Rect, samples: Samples): Promise<void> {
+async function writeRows(
+  { file: { handle }, start: begin, shape }: Stored,
+  area: Rect,
+  samples: Samples,
+): Promise<void> {
   const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
   const pixel = shape.channels * (shape.bitDepth / 8);
-  const start = VIPS_HEADER + area.y * rowBytes(shape) + area.x * pixel;
+  const start = begin + area.y * rowBytes(shape) + area.x * pixel;
   // Whole rows lie in one piece.
   const whole = area.width === shape.width;
   const length = whole ? bytes.length : area.width * pixel;
@@ -245,15 +249,4 @@ async function writeRows({ handle }: TempFile, shape: VipsShape, area: Rect, sam
       done += (await handle.write(bytes, from + done, length - done, at + done)).bytesWritten;
     }
   }
-}
-
-function interleave(colour: Samples, alpha: Samples): Samples {
-  const out = colour instanceof Uint16Array ? new Uint16Array(alpha.length * 4) : new Uint8Array(alpha.length * 4);
-  for (let i = 0, from = 0, to = 0; i < alpha.length; i++, from += 3, to += 4) {
-    out[to] = colour[from]!;
-    out[to + 1] = colour[from + 1]!;
-    out[to + 2] = colour[from + 2]!;
-    out[to + 3] = alpha[i]!;
-  }
-  return out;
 }

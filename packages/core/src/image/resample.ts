@@ -1,4 +1,4 @@
-import { bitDepth, createPixels, type PixelImage } from './pixels.ts';
+import { bitDepth, type Channels, createPixels, type PixelImage } from './pixels.ts';
 
 /** For one output sample: the first input sample and the weights (summing to 1) from there on. */
 interface Taps {
@@ -40,36 +40,32 @@ export function resample(image: PixelImage, width: number, height: number): Pixe
   return out;
 }
 
-function resampleRow(data: PixelImage['data'], offset: number, across: Taps[], channels: 3 | 4, full: number) {
+function resampleRow(data: PixelImage['data'], offset: number, across: Taps[], channels: Channels, full: number) {
   const row = new Float32Array(across.length * channels);
+  const alphaAt = channels % 2 === 0 ? channels - 1 : undefined;
+  const colours = alphaAt ?? channels;
   let to = 0;
   for (const { start, weights } of across) {
-    let [r, g, b, a] = [0, 0, 0, 0];
     let from = offset + start * channels;
     for (let k = 0; k < weights.length; k++, from += channels) {
-      const alpha = channels === 4 ? data[from + 3]! / full : 1;
-      const weight = weights[k]! * alpha;
-      r += weight * data[from]!;
-      g += weight * data[from + 1]!;
-      b += weight * data[from + 2]!;
-      a += weight;
+      const weight = weights[k]! * (alphaAt === undefined ? 1 : data[from + alphaAt]! / full);
+      for (let c = 0; c < colours; c++) row[to + c]! += weight * data[from + c]!;
+      if (alphaAt !== undefined) row[to + alphaAt]! += weight;
     }
-    row[to] = r;
-    row[to + 1] = g;
-    row[to + 2] = b;
-    if (channels === 4) row[to + 3] = a;
     to += channels;
   }
   return row;
 }
 
-function store(line: Float32Array, out: PixelImage['data'], offset: number, channels: 3 | 4, full: number): void {
+function store(line: Float32Array, out: PixelImage['data'], offset: number, channels: Channels, full: number): void {
   const clamp = (value: number) => Math.round(Math.min(full, Math.max(0, value)));
+  const alphaAt = channels % 2 === 0 ? channels - 1 : undefined;
+  const colours = alphaAt ?? channels;
   for (let i = 0; i < line.length; i += channels) {
-    const alpha = channels === 4 ? line[i + 3]! : 1;
+    const alpha = alphaAt === undefined ? 1 : line[i + alphaAt]!;
     const unweight = alpha > 0 ? 1 / alpha : 0;
-    for (let c = 0; c < 3; c++) out[offset + i + c] = clamp(line[i + c]! * unweight);
-    if (channels === 4) out[offset + i + 3] = clamp(alpha * full);
+    for (let c = 0; c < colours; c++) out[offset + i + c] = clamp(line[i + c]! * unweight);
+    if (alphaAt !== undefined) out[offset + i + alphaAt] = clamp(alpha * full);
   }
 }
 

@@ -9,6 +9,8 @@ export interface TempFile {
   readonly handle: FileHandle;
   /** A name under which other code of this process can open it. */
   readonly path: string;
+  /** Bytes that its disk has left. */
+  free(): Promise<number>;
   /** Closes and removes it; twice is harmless. */
   dispose(): Promise<void>;
 }
@@ -30,8 +32,7 @@ export async function createTempFile(name: string, bytes: number, directory: str
   let folder: string | undefined;
   let handle: FileHandle | undefined;
   try {
-    const { bavail, bsize } = await statfs(directory);
-    if (bavail * bsize < bytes) throw full(directory, bytes);
+    if ((await freeOf(directory)) < bytes) throw full(directory, bytes);
     folder = await mkdtemp(join(directory, 'elfin-'));
     if (left.size === 0) process.once('exit', removeLeft);
     left.add(folder);
@@ -41,11 +42,16 @@ export async function createTempFile(name: string, bytes: number, directory: str
       await rm(path);
       await symlink(`/proc/self/fd/${handle.fd}`, path);
     }
-    return { handle, path, dispose: () => remove(folder!, handle!) };
+    return { handle, path, free: () => freeOf(directory), dispose: () => remove(folder!, handle!) };
   } catch (cause) {
     if (folder) await remove(folder, handle);
     throw diskError(cause, directory, bytes);
   }
+}
+
+async function freeOf(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize;
 }
 
 async function remove(folder: string, handle?: FileHandle): Promise<void> {

@@ -1,5 +1,5 @@
 import { ElfinError } from '../base/errors.ts';
-import type { PixelImage } from '../image/pixels.ts';
+import { asRgb, type PixelImage } from '../image/pixels.ts';
 
 /**
  * What pictures are compared on: `y`, the luma that deraining papers report on, or `rgb`, each channel by itself and averaged,
@@ -24,7 +24,8 @@ const BLUE = Float64Array.from({ length: 256 }, (_, v) => (24.966 * v) / 255);
  * The planes of a picture. 16-bit samples are rounded to 8 bits first, as a saved result would be; alpha is left aside.
  * `y` is MATLAB's `rgb2ycbcr` of a uint8 picture: 16…235, rounded to whole numbers (ITU-R BT.601).
  */
-export function planesOf(image: PixelImage, space: MetricSpace): Planes {
+export function planesOf(given: PixelImage, space: MetricSpace): Planes {
+  const image = asRgb(given);
   const { width, height, channels } = image;
   const sample = byteSampler(image);
   if (space === 'rgb') {

@@ -1,4 +1,4 @@
-import type { PixelImage } from '../image/pixels.ts';
+import { asRgb, type PixelImage } from '../image/pixels.ts';
 import { toLab } from './lab.ts';
 import { byteSampler, checkSide } from './planes.ts';
 
@@ -37,7 +37,8 @@ export function uciqe(image: PixelImage): Uciqe {
 }
 
 /** Histograms say all that the measure needs: pictures of any size take the same memory. */
-function count(image: PixelImage) {
+function count(given: PixelImage) {
+  const image = asRgb(given);
   const sample = byteSampler(image);
   const lab = new Uint8Array(3);
   const lightness = new Float64Array(256);

@@ -1,4 +1,4 @@
-import type { PixelImage } from '../image/pixels.ts';
+import { asRgb, type PixelImage } from '../image/pixels.ts';
 import { byteSampler, checkSide } from './planes.ts';
 
 /** UIQM and what it is made of. */
@@ -23,8 +23,9 @@ const BLOCK = 10;
  * aside. That script resizes pictures to 256×256 before; here they are measured as they are, so compare like with like.
  * @throws OPTION_INVALID for a side under 10 pixels
  */
-export function uiqm(image: PixelImage): Uiqm {
-  checkSide(image, BLOCK, 'UIQM');
+export function uiqm(given: PixelImage): Uiqm {
+  checkSide(given, BLOCK, 'UIQM');
+  const image = asRgb(given);
   const uicm = colourfulness(image);
   const { uism, uiconm } = blocks(image);
   return { uiqm: 0.0282 * uicm + 0.2953 * uism + 3.5753 * uiconm, uicm, uism, uiconm };

@@ -1,7 +1,8 @@
 import { checkNames } from '../base/check.ts';
 import type { EncodeOptions, Header, ImageFormat, Metadata, OutputFormat } from '../image/codec.ts';
 import { SHARP } from '../image/codecs/sharp-pipeline.ts';
-import { checkEncode } from '../image/encoding.ts';
+import { checkEncode, lossesOf } from '../image/encoding.ts';
+import { openPicture, spaceOf, untagged } from '../image/picture.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { createFileSink, decodeToFile } from '../image/raw-file.ts';
 import { imageSink } from '../tiling/pixels.ts';
@@ -44,7 +45,7 @@ export async function restoreThroughFiles(
 ): Promise<RestoredBytes> {
   const called = performance.now();
   checkNames('restoreEncoded', options, [...RESTORE_OPTION_NAMES, 'format', 'quality', 'metadata', 'directory']);
-  const { limits, animated, icc, quality, metadata: policy, directory } = options;
+  const { limits, animated, icc, strict, quality, metadata: policy, directory } = options;
   const lossy = quality === undefined ? {} : { quality };
   // Both before any work is done, as far as is known then: minutes of it would be for nothing.
   checkEncode(SHARP, { width: 1, height: 1 }, { format: options.format ?? 'png', ...lossy });
@@ -54,29 +55,30 @@ export async function restoreThroughFiles(
     const folder = directory === undefined ? {} : { directory };
     const begun = performance.now();
     options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
-    await using source = await decodeToFile(await read(limited), {
+    const given = await read(limited);
+    await using raw = await decodeToFile(given, {
       signal,
       ...folder,
       ...(limits && { limits }),
       ...(animated && { animated }),
-      ...(icc && { icc }),
+      icc,
+      strict,
     });
     const decoded = performance.now();
-    const { width, height, bitDepth, header, metadata } = source;
+    const { width, height, bitDepth, channels, header } = raw;
+    const metadata = icc === 'srgb' ? untagged(raw.metadata) : raw.metadata;
     const format = options.format ?? writable(header.format);
-    checkEncode(SHARP, source, { format, ...lossy });
-    await using sink = await createFileSink({ width, height, bitDepth }, { alpha: source, ...folder });
+    const lossless = header.lossless && quality === undefined && format === header.format;
+    const encoding = { format, metadata, lossless, ...lossy, ...(policy && { policy }) };
+    checkEncode(SHARP, raw, encoding);
+    const picture = await openPicture(raw, { space: spaceOf(raw.metadata, header.grey), icc, signal });
+    await using sink = await createFileSink({ width, height, bitDepth, channels }, folder);
     const prior = imageSink(Math.ceil(width / 2), Math.ceil(height / 2), bitDepth);
-    const done = await workshop.restore({ source, sink, prior }, model, limited);
+    const piece = { source: picture.source, sink: picture.into(sink), prior };
+    const done = await workshop.restore(piece, model, limited);
     const restored = performance.now();
-    const bytes = await sink.encode({
-      format,
-      metadata,
-      signal,
-      ...lossy,
-      ...(policy && { policy }),
-      ...(icc && { icc }),
-    });
+    const bytes = await sink.encode({ ...encoding, signal });
+    const warnings = [...raw.warnings, ...lossesOf(header, format)];
     const ended = performance.now();
     const timings = {
       queue: begun - called,
@@ -85,7 +87,7 @@ export async function restoreThroughFiles(
       encode: ended - restored,
       total: ended - called,
     };
-    return { bytes, format, header, metadata, degradation: () => prior.image, report: { ...done, timings } };
+    return { bytes, format, header, metadata, degradation: () => prior.image, report: { ...done, warnings, timings } };
   });
 }
 

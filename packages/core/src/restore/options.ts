@@ -21,8 +21,10 @@ export interface RestoreOptions {
   readonly limits?: Partial<Limits> | undefined;
   /** What becomes of animations: IMAGE_ANIMATED (`refuse`, the default), or their first frame. */
   readonly animated?: 'refuse' | 'first' | undefined;
-  /** `srgb` (default) converts through the embedded profile; `keep` leaves the numbers and the profile alone. */
+  /** `keep` (default): the result has the source's profile and depth; `srgb`: it is converted to sRGB, clipping what lies beyond. */
   readonly icc?: 'srgb' | 'keep' | undefined;
+  /** Refuses damage that every viewer forgives (no end marker, stray bytes), instead of warning of it. */
+  readonly strict?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds since the epoch after which the result is of no use. */
   readonly deadline?: number | undefined;
@@ -42,7 +44,7 @@ export const RESTORE_OPTION_NAMES: readonly string[] = [
   'task',
   'tiling',
   ...RESTORATION,
-  ...['limits', 'animated', 'icc', 'signal', 'deadline', 'onProgress', 'onTile'],
+  ...['limits', 'animated', 'icc', 'strict', 'signal', 'deadline', 'onProgress', 'onTile'],
 ];
 
 /** Errors: OPTION_INVALID for a value out of its range, by the table of options. */

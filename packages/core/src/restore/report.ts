@@ -1,3 +1,4 @@
+import type { Warning } from '../image/warnings.ts';
 import type { Task } from '../model/models.ts';
 import type { Backend } from '../runtime/runtime.ts';
 import type { Plan } from '../tiling/plan.ts';
@@ -36,6 +37,8 @@ export interface RestoredReport {
   readonly halvings: number;
   /** What `auto` went by. */
   readonly classification?: Classification;
+  /** What was lost or forgiven on the way, though nobody asked for it. */
+  readonly warnings: readonly Warning[];
   readonly timings: Timings;
 }
 
@@ -43,6 +46,7 @@ export interface RestoredReport {
 export interface UntouchedReport {
   readonly task: 'none';
   readonly classification: Classification;
+  readonly warnings: readonly Warning[];
   readonly timings: Timings;
 }
 

@@ -38,7 +38,11 @@ export interface Piece {
   readonly prior?: PixelSink;
 }
 
-export type WorkReport = RestoreReport extends infer R ? (R extends unknown ? Omit<R, 'timings'> : never) : never;
+export type WorkReport = RestoreReport extends infer R
+  ? R extends unknown
+    ? Omit<R, 'timings' | 'warnings'>
+    : never
+  : never;
 
 /** What restoring an image from memory and from a file have in common. */
 export interface Workshop {
@@ -163,7 +167,7 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
         ...(deadline !== undefined && { deadline }),
       });
       const { mode, window, overlap, tiles, passes } = plan;
-      const done: Omit<RestoredReport, 'timings'> = {
+      const done: Omit<RestoredReport, 'timings' | 'warnings'> = {
         task: manifest.task,
         model: name,
         digest,

@@ -1,5 +1,5 @@
 import { ElfinError } from '../base/errors.ts';
-import type { PixelImage } from '../image/pixels.ts';
+import { asRgb, type PixelImage } from '../image/pixels.ts';
 
 /** Samples of one rectangle: row-major, RGB interleaved, 8 or 16 bits each. */
 export type Samples = Uint8Array | Uint16Array;
@@ -27,8 +27,9 @@ export interface PixelSink {
   write(x: number, y: number, width: number, height: number, data: Samples): Promise<void>;
 }
 
-/** An image in memory as a source; alpha, if any, is left out (it is never restored). Errors: IMAGE_EMPTY, OPTION_INVALID. */
+/** An image in memory as a source; alpha, if any, is left out (it is never restored), grey is spread over three channels. Errors: IMAGE_EMPTY, OPTION_INVALID. */
 export function imageSource(image: PixelImage): PixelSource {
+  if (image.channels < 3) return imageSource(asRgb(image));
   const { width, height, channels, data } = image;
   if (!(width >= 1 && height >= 1)) {
     throw new ElfinError('IMAGE_EMPTY', `An image of ${width}×${height} has no pixels; hand in at least 1×1.`);

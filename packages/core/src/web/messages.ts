@@ -39,7 +39,7 @@ export interface Calls {
     readonly answer: {
       readonly image: PixelImage;
       readonly prior: PixelImage;
-      readonly beside: Omit<OpenedInput, 'image'>;
+      readonly beside: Omit<OpenedInput, 'image' | 'warnings'>;
       readonly report: RestoreReport;
     };
   };

@@ -147,6 +147,7 @@ export function createLocalPlace(options: LocalPlaceOptions): Place {
         if (signal.aborted) throw signal.reason;
         const encoded = await codec.encode(fitted, {
           format: wanted.format,
+          lossless: header.lossless && wanted.format === header.format && wanted.quality === undefined,
           ...(wanted.quality === undefined ? {} : { quality: wanted.quality }),
           metadata: decoded.metadata,
           policy: wanted.metadata ?? 'none',

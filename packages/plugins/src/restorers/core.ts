@@ -56,7 +56,9 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
         }
       }
       const encode = async (image: Parameters<Codec['encode']>[0], metadata: Metadata, report?: object) => {
-        const encoded = await codec.encode(image, { format, metadata, policy, ...lossy });
+        const header = await codec.probe(bytes);
+        const lossless = header.lossless && header.format === format && quality === undefined;
+        const encoded = await codec.encode(image, { format, metadata, policy, lossless, ...lossy });
         return { bytes: encoded, ...(report && { report: { ...report } }) } satisfies RestoredBytes;
       };
       if (wanted.restore === 'none') {

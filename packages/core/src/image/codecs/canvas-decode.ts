@@ -5,7 +5,7 @@ import type { Decoded, DecodeOptions, Header, ImageFormat } from '../codec.ts';
 import { corrupt, unsupported } from '../formats/bytes.ts';
 import { type Format, metadataBy } from '../formats/format.ts';
 import { FORMAT_NAMES, sniffFormat } from '../formats/sniff.ts';
-import { checkPixels, type PixelImage, splitAlpha } from '../pixels.ts';
+import { asGrey, checkPixels, type PixelImage, splitAlpha } from '../pixels.ts';
 import { orient } from '../transform.ts';
 
 /** The readers, each fetched when a file of its format comes. */
@@ -27,7 +27,11 @@ const TURNED: readonly ImageFormat[] = ['avif', 'heif'];
 /** The reading half of the browser's codec (canvas.ts), which is all that the page's worker loads. Errors: those of `Codec.decode`. */
 export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Decoded> {
   throwIfAborted(options.signal);
-  const { header, format } = await admitImage(bytes, (given) => loadPart(FORMATS[sniffFormat(given)]()), options);
+  const { header, format, warnings } = await admitImage(
+    bytes,
+    (given) => loadPart(FORMATS[sniffFormat(given)]()),
+    options,
+  );
   if (![...READS, 'heif'].includes(header.format)) {
     throw unsupported(`${FORMAT_NAMES[header.format]} is not decoded by browsers; convert it to JPEG or PNG first.`);
   }
@@ -40,7 +44,11 @@ export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions =
       throw corrupt(FORMAT_NAMES[header.format], 'its content has other sides than its header');
     }
     const pixels = header.hasAlpha ? image : splitAlpha(image).colour;
-    return { ...pixels, header, metadata: metadataBy(format, bytes) };
+    const found = metadataBy(format, bytes);
+    const { icc: _, cicp: _c, gamma: _g, chromaticities: _h, ...untagged } = found;
+    // A canvas is sRGB: what a page shows, and what stands in its pixels.
+    const metadata = options.icc === 'keep' ? found : untagged;
+    return { ...(header.grey ? asGrey(pixels) : pixels), header, metadata, warnings };
   } finally {
     bitmap.close();
   }

@@ -26,7 +26,15 @@ export interface Rgba {
 }
 
 export type Decoder = (bytes: Uint8Array, depth: 8 | 16) => Rgba | null;
-export type Encoder = (image: Rgba, quality: number) => Uint8Array | null;
+/** How the encoders are set. */
+export interface Settings {
+  readonly quality: number;
+  /** The channels are alike; JPEG is then written with one. */
+  readonly grey: boolean;
+  readonly lossless: boolean;
+}
+
+export type Encoder = (image: Rgba, settings: Settings) => Uint8Array | null;
 
 /** A codec that is loaded when first wanted. */
 export interface Loaded<T> {
@@ -141,7 +149,9 @@ export function loadEncoders(modules?: JsquashModules): Partial<Record<OutputFor
           import('@jsquash/jpeg/meta.js'),
           instantiate<EncoderModule>(import('@jsquash/jpeg/codec/enc/mozjpeg_enc.js'), modules?.jpegEncode),
         ]);
-        return ({ data, width, height }, quality) => module.encode(data, width, height, { ...defaultOptions, quality });
+        // 1 is MozJPEG's GRAYSCALE, 3 its YCbCr.
+        return ({ data, width, height }, { quality, grey }) =>
+          module.encode(data, width, height, { ...defaultOptions, quality, color_space: grey ? 1 : 3 });
       }),
     }),
     ...(offered('webpEncode') && {
@@ -150,7 +160,9 @@ export function loadEncoders(modules?: JsquashModules): Partial<Record<OutputFor
           import('@jsquash/webp/meta.js'),
           instantiate<EncoderModule>(import('@jsquash/webp/codec/enc/webp_enc_simd.js'), modules?.webpEncode),
         ]);
-        return ({ data, width, height }, quality) => module.encode(data, width, height, { ...defaultOptions, quality });
+        const kept = { ...defaultOptions, lossless: 1, exact: 1 };
+        return ({ data, width, height }, { quality, lossless }) =>
+          module.encode(data, width, height, lossless ? kept : { ...defaultOptions, quality });
       }),
     }),
     ...(offered('avifEncode') && {
@@ -161,8 +173,14 @@ export function loadEncoders(modules?: JsquashModules): Partial<Record<OutputFor
         ]);
         // Chroma at full resolution, as sharp writes AVIF.
         const options = { ...defaultOptions, subsample: 3 };
-        return ({ data, width, height }, quality) =>
-          module.encode(new Uint8Array(data.buffer), width, height, { ...options, quality });
+        return ({ data, width, height }, { quality, lossless }) => {
+          // The encoder takes ten bits in the low end of 16.
+          const deep = data instanceof Uint16Array;
+          const samples = deep ? data.map((value) => value >> 6) : data;
+          const bitDepth = deep ? 10 : 8;
+          const chosen = { ...options, quality, lossless, bitDepth };
+          return module.encode(new Uint8Array(samples.buffer), width, height, chosen);
+        };
       }),
     }),
   };

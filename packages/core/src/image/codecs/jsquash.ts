@@ -9,7 +9,8 @@ import { stillPng } from '../formats/png.ts';
 import { writePng } from '../formats/png-write.ts';
 import { FORMAT_NAMES } from '../formats/sniff.ts';
 import { stillWebp } from '../formats/webp.ts';
-import { checkPixels, joinAlpha, type PixelImage, splitAlpha } from '../pixels.ts';
+import { inSpace, notUnderstood, spaceOf } from '../picture.ts';
+import { asGrey, asRgb, checkPixels, joinAlpha, type PixelImage, splitAlpha } from '../pixels.ts';
 import { formatOf, probeImage } from '../probe.ts';
 import { resample } from '../resample.ts';
 import { orient } from '../transform.ts';
@@ -48,7 +49,7 @@ function prepare(bytes: Uint8Array, { format }: Header): Uint8Array {
 
 /** RGBA in a buffer of its own. */
 function toRgba(image: PixelImage): Rgba {
-  const { colour, alpha } = splitAlpha(image);
+  const { colour, alpha } = splitAlpha(asRgb(image));
   const { width, height } = image;
   const opaque = () => {
     const deep = image.data instanceof Uint16Array;
@@ -57,16 +58,17 @@ function toRgba(image: PixelImage): Rgba {
   return { width, height, data: joinAlpha(colour, alpha ?? opaque()).data };
 }
 
-/** RGB, or RGBA where the header says that there is alpha: the decoders always give four channels. */
-function fromRgba({ width, height, data }: Rgba, { hasAlpha }: Header): PixelImage {
-  const image = checkPixels({ width, height, channels: 4, data });
-  return hasAlpha ? image : splitAlpha(image).colour;
+/** The channels that the header says: the decoders always give four. */
+function fromRgba({ width, height, data }: Rgba, header: Header): PixelImage {
+  const spread = checkPixels({ width, height, channels: 4, data });
+  const image = header.hasAlpha ? spread : splitAlpha(spread).colour;
+  return header.grey ? asGrey(image) : image;
 }
 
 /**
  * The codec over jSquash's WebAssembly builds (mozjpeg, the `png` crate, libwebp, libavif), for workerd, browsers and
- * Node: JPEG, PNG, WebP and AVIF both ways, 16 bits from PNG and deep AVIF and into PNG. No colour management: embedded
- * profiles are not converted, numbers are taken as sRGB. CMYK JPEG is refused. mozjpeg fills in what damaged JPEG data
+ * Node: JPEG, PNG, WebP and AVIF both ways, 16 bits from PNG and deep AVIF and into PNG, ten into AVIF. Numbers are left in the
+ * source's own encoding, as by every codec here. CMYK JPEG is refused. mozjpeg fills in what damaged JPEG data
  * lacks, so that damage which leaves the file's structure whole goes unseen. Errors beside those of {@link Codec}:
  * RUNTIME_UNAVAILABLE when a build cannot be loaded; the next call tries again.
  */
@@ -77,7 +79,7 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
 
   const codec: Codec = {
     name: 'jsquash',
-    version: '2',
+    version: '3',
     formats: (['jpeg', 'png', 'webp', 'avif'] as const).filter((format) => format === 'png' || writes[format]),
 
     async probe(bytes) {
@@ -86,7 +88,7 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
 
     async decode(bytes, given = {}) {
       throwIfAborted(given.signal);
-      const { header, format } = await admitImage(bytes, formatOf, given);
+      const { header, format, warnings } = await admitImage(bytes, formatOf, given);
       const name = FORMAT_NAMES[header.format];
       const decoder = reads[header.format];
       if (!decoder) throw unsupported(`${name} is not decoded here; convert it to JPEG, PNG or WebP first.`);
@@ -108,21 +110,24 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
       if (image.width !== header.width || image.height !== header.height) {
         throw corrupt(name, `its header says ${header.width} × ${header.height}, its content something else`);
       }
-      return { ...image, header, metadata: metadataBy(format, bytes) };
+      const metadata = metadataBy(format, bytes);
+      const odd = spaceOf(metadata, header.grey) ? [] : [notUnderstood(name)];
+      return inSpace({ ...image, header, metadata, warnings: [...warnings, ...odd] }, given.icc);
     },
 
     async encode(image, given) {
       throwIfAborted(given.signal);
       const { quality } = checkEncode(codec, image, given);
       const fitted = fitToFormat(image, given.format);
-      if (given.format === 'png') return withMetadata(writePng(fitted), given);
+      const grey = fitted.channels < 3;
+      if (given.format === 'png') return withMetadata(writePng(fitted), given, grey);
       const encoder = writes[given.format]!;
       const encode = await encoder.get();
       throwIfAborted(given.signal);
       try {
-        const encoded = encode(toRgba(fitted), quality);
+        const encoded = encode(toRgba(fitted), { quality, grey, lossless: given.lossless ?? false });
         if (!encoded) throw new Error('the encoder gave nothing');
-        return withMetadata(encoded.slice(), given);
+        return withMetadata(encoded.slice(), given, grey);
       } catch (cause) {
         encoder.reset();
         if (isElfinError(cause)) throw cause;

@@ -10,12 +10,22 @@ import {
   type Metadata,
   type OutputFormat,
 } from '../codec.ts';
-import { profileSpace } from '../encoding.ts';
+import { hasTables } from '../colour/icc.ts';
 import { corrupt, truncated, unsupported } from '../formats/bytes.ts';
 import { metadataBy } from '../formats/format.ts';
 import { FORMAT_NAMES } from '../formats/sniff.ts';
+import { notUnderstood, spaceOf, untagged } from '../picture.ts';
+import type { Channels } from '../pixels.ts';
 import { formatOf } from '../probe.ts';
 import { orientedSize } from '../transform.ts';
+import { type Warning, warning } from '../warnings.ts';
+
+interface Shape {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: Channels;
+  readonly bitDepth: 8 | 16;
+}
 
 /** libvips' names for what we sniffed: a loader other than the expected one must never see the bytes. */
 const LOADERS: Readonly<Record<ImageFormat, readonly string[]>> = {
@@ -37,19 +47,25 @@ export const SHARP = {
 
 export interface Opened {
   readonly header: Header;
+  /** What the pixels' numbers mean is told as it is after decoding. */
   readonly metadata: Metadata;
+  readonly warnings: readonly Warning[];
   /** Sides as stored, before `header.orientation` is applied; `turned` when the loader applied it itself. */
   readonly stored: { readonly width: number; readonly height: number; readonly turned: boolean };
-  /** Yields RGB or RGBA at the header's depth; where it ends (memory, file) is the caller's. */
+  /** Yields RGB or RGBA at the header's depth, grey spread over the channels; where it ends (memory, file) is the caller's. */
   pipeline(failOn: 'warning' | 'error'): Sharp;
 }
 
+/** libvips' names of spaces whose numbers are kept. */
+const OWN_SPACES = ['srgb', 'rgb', 'rgb16', 'b-w', 'grey16'];
+
 /**
- * Admits bytes and sets up their decoding: ICC to sRGB (or the numbers left alone), grey, palette and CMYK to RGB, alpha
- * present exactly when the header says so. Orientation is left to the caller, so that decoding can run top to bottom.
+ * Admits bytes and sets up their decoding: numbers as they are, whatever the profile says; palette to RGB; alpha present exactly
+ * when the header says so. CMYK, Lab and their like are converted to sRGB through their profile, and so are profiles made of tables
+ * where sRGB is asked for. Orientation is left to the caller, so that decoding can run top to bottom.
  */
 export async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<Opened> {
-  const { header, format } = await admitImage(bytes, formatOf, options);
+  const { header, format, warnings } = await admitImage(bytes, formatOf, options);
   const name = FORMAT_NAMES[header.format];
   if (header.format === 'heif' && !readsHevc()) {
     throw unsupported(
@@ -57,11 +73,8 @@ export async function openImage(bytes: Uint8Array, options: DecodeOptions): Prom
     );
   }
   const source = metadataBy(format, bytes);
-  // Only an RGB profile still fits pixels that come out as RGB; others are converted through, then forgotten.
-  const keep = options.icc === 'keep' && profileSpace(source.icc) === 'RGB ';
   const input: SharpOptions = {
     limitInputPixels: options.limits?.pixels ?? DEFAULT_LIMITS.pixels,
-    ignoreIcc: keep,
     autoOrient: false,
     page: 0,
     pages: 1,
@@ -79,26 +92,38 @@ export async function openImage(bytes: Uint8Array, options: DecodeOptions): Prom
   if (turned ? !upright : found.width !== size.width || found.height !== size.height) {
     throw corrupt(name, `its header says ${header.width} × ${header.height}, its content something else`);
   }
-  const { icc, ...rest } = source;
-  const dropped = options.icc === 'keep' && !keep;
+  const colour = colourOf(source, header, found.space, options);
   return {
     header,
-    metadata: icc && !dropped ? { ...rest, icc } : rest,
+    metadata: colour.metadata,
+    warnings: [...warnings, ...colour.warnings],
     stored: turned ? { width: header.width, height: header.height, turned } : { ...size, turned },
     pipeline(failOn) {
-      const image = sharp(bytes, { ...input, failOn });
+      const image = sharp(bytes, { ...input, ignoreIcc: !colour.convert, failOn });
       header.hasAlpha ? image.ensureAlpha() : image.removeAlpha();
       if (header.bitDepth === 8) return image.toColourspace('srgb');
       // At 16 bits sharp converts embedded profiles to P3 for processing; this takes them on to sRGB.
-      if (found.icc && !keep && found.space === 'rgb16') image.withIccProfile('srgb', { attach: false });
+      if (found.icc && colour.convert && found.space === 'rgb16') image.withIccProfile('srgb', { attach: false });
       return image.toColourspace('rgb16');
     },
   };
 }
 
+/** Whether libvips has to convert the colours, and what is true of them afterwards. */
+function colourOf(metadata: Metadata, header: Header, space: string, { icc }: DecodeOptions) {
+  const name = FORMAT_NAMES[header.format];
+  if (!OWN_SPACES.includes(space)) {
+    const text = `This ${name} is ${space.toUpperCase()}; its colours were converted to sRGB.`;
+    return { convert: true, metadata: untagged(metadata), warnings: [warning('colours-converted', text)] };
+  }
+  if (spaceOf(metadata, header.grey)) return { convert: false, metadata, warnings: [] };
+  if (icc === 'srgb' && hasTables(metadata.icc)) return { convert: true, metadata: untagged(metadata), warnings: [] };
+  return { convert: false, metadata, warnings: [notUnderstood(name)] };
+}
+
 /**
- * Runs `decode` strictly; once more with libvips' warnings let pass when all it warned of were stray bytes between
- * segments, which many cameras write and which cost no pixel.
+ * Runs `decode` strictly; once more with libvips' warnings let pass when all it warned of is what the warnings forgive already,
+ * or stray bytes between segments, which many cameras write and which cost no pixel.
  */
 export async function decodeStrictly<T>(
   opened: Opened,
@@ -109,7 +134,8 @@ export async function decodeStrictly<T>(
     return await decode(opened.pipeline('warning'));
   } catch (error) {
     const message = error instanceof Error ? error.message : '';
-    if (!/extraneous bytes/.test(message) || /premature|ended/.test(message))
+    const forgiven = opened.warnings.some(({ code }) => code === 'damage-forgiven');
+    if (!(forgiven || /extraneous bytes/.test(message)) || (!forgiven && /premature|ended/.test(message)))
       throw sharpError(error, opened.header, length);
   }
   return decode(opened.pipeline('error')).catch((error: unknown) => {
@@ -126,26 +152,29 @@ const MOST_FITTED = 16_000_000;
 export interface Encoding {
   readonly format: OutputFormat;
   readonly quality: number;
-  readonly depth: 8 | 16;
-  readonly pixels: number;
+  readonly lossless?: boolean | undefined;
 }
 
-/** Adds the encoder. Pixels come in as the format takes them (`fitToFormat`). */
-export function encodeWith(pipeline: Sharp, { format, quality, depth, pixels }: Encoding): Sharp {
-  const image = depth === 16 ? pipeline.toColourspace('rgb16') : pipeline;
+/** Adds the encoder. Pixels come in as the format takes them (`fitToFormat`), but for their depth. */
+export function encodeWith(pipeline: Sharp, shape: Shape, { format, quality, lossless = false }: Encoding): Sharp {
+  const { width, height, channels, bitDepth } = shape;
+  const deep = bitDepth === 16 && ['png', 'tiff', 'avif'].includes(format);
+  // Without a word on it sharp makes RGB of grey.
+  const space = channels < 3 ? (deep ? 'grey16' : 'b-w') : deep ? 'rgb16' : 'srgb';
+  const image = pipeline.toColourspace(space);
   switch (format) {
     case 'jpeg':
       return image.jpeg({
         quality,
         chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0',
-        optimiseCoding: pixels <= MOST_FITTED,
+        optimiseCoding: width * height <= MOST_FITTED,
       });
     case 'png':
       return image.png({ compressionLevel: 6, palette: false });
     case 'webp':
-      return image.webp({ quality });
+      return image.webp(lossless ? { lossless, exact: true, quality: 75 } : { quality });
     case 'avif':
-      return image.avif({ quality });
+      return image.avif({ quality, lossless, bitdepth: deep ? 10 : 8 });
     case 'tiff':
       return image.tiff({ compression: 'deflate', predictor: 'horizontal' });
   }

@@ -2,15 +2,16 @@ import sharp from 'sharp';
 import { throwIfAborted } from '../../base/errors.ts';
 import type { Codec } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
-import { bitDepth, checkPixels, type PixelImage } from '../pixels.ts';
+import { inSpace } from '../picture.ts';
+import { asGrey, asRgb, bitDepth, checkPixels, type PixelImage } from '../pixels.ts';
 import { probeImage } from '../probe.ts';
 import { orient } from '../transform.ts';
 import { decodeStrictly, encodeError, encodeWith, openImage, SHARP } from './sharp-pipeline.ts';
 
 /**
  * The codec for Node, over sharp: JPEG, PNG, WebP, AVIF and TIFF both ways, GIF in, HEIF where the build of libvips can.
- * PNG and TIFF keep 16 bits, both ways; deeper AVIF is read at 16. Embedded profiles are converted to sRGB, except grey
- * ones at 16 bits, whose numbers are taken as sRGB. sharp's work cannot be stopped: an abort takes effect behind it.
+ * PNG and TIFF keep 16 bits, both ways, AVIF ten. Numbers are left in the source's own encoding; CMYK and its like are converted
+ * to sRGB. sharp's work cannot be stopped: an abort takes effect behind it.
  */
 export function createSharpCodec(): Codec {
   const codec: Codec = {
@@ -23,45 +24,49 @@ export function createSharpCodec(): Codec {
     async decode(bytes, options = {}) {
       throwIfAborted(options.signal);
       const opened = await openImage(bytes, options);
-      const { header, metadata, stored } = opened;
+      const { header, metadata, stored, warnings } = opened;
       const { data } = await decodeStrictly(opened, bytes.length, (pipeline) =>
         pipeline.raw({ depth: header.bitDepth === 16 ? 'ushort' : 'uchar' }).toBuffer({ resolveWithObject: true }),
       );
       throwIfAborted(options.signal);
       const channels = header.hasAlpha ? 4 : 3;
-      const image = checkPixels({
+      const spread = checkPixels({
         width: stored.width,
         height: stored.height,
         channels,
         data: samples(data, header.bitDepth),
       });
-      return { ...(stored.turned ? image : orient(image, header.orientation)), header, metadata };
+      const image = header.grey ? asGrey(spread) : spread;
+      const upright = stored.turned ? image : orient(image, header.orientation);
+      return inSpace({ ...upright, header, metadata, warnings }, options.icc);
     },
 
     async encode(image, options) {
       throwIfAborted(options.signal);
       const { quality } = checkEncode(codec, image, options);
       const fitted = fitToFormat(image, options.format);
-      const { width, height } = fitted;
-      const encoding = { format: options.format, quality, depth: bitDepth(fitted), pixels: width * height };
-      const encoded = await encodeWith(openRaw(fitted), encoding)
+      const { format, lossless } = options;
+      const shape = { ...fitted, bitDepth: bitDepth(fitted) };
+      const encoded = await encodeWith(openRaw(fitted), shape, { format, quality, lossless })
         .toBuffer()
         .catch((cause: unknown) => {
           throw encodeError(cause, options.format);
         });
       throwIfAborted(options.signal);
-      return withMetadata(bytesOf(encoded), options);
+      return withMetadata(bytesOf(encoded), options, fitted.channels < 3);
     },
 
     async resize(image, { width, height }) {
       const checked = checkPixels(image);
       const depth = bitDepth(checked);
-      const { data } = await openRaw(checked)
+      const rgb = asRgb(checked);
+      const { data } = await openRaw(rgb)
         .resize(width, height, { fit: 'fill', kernel: 'lanczos3' })
         .toColourspace(depth === 16 ? 'rgb16' : 'srgb')
         .raw({ depth: depth === 16 ? 'ushort' : 'uchar' })
         .toBuffer({ resolveWithObject: true });
-      return checkPixels({ width, height, channels: checked.channels, data: samples(data, depth) });
+      const resized = checkPixels({ width, height, channels: rgb.channels, data: samples(data, depth) });
+      return checked.channels < 3 ? asGrey(resized) : resized;
     },
   };
   return codec;

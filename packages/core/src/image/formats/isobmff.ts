@@ -1,4 +1,5 @@
 import type { Header, ImageFormat, Metadata } from '../codec.ts';
+import { type Cicp, isPlain } from '../colour/space.ts';
 import { type ByteView, concat, corrupt, latin1, unsupported, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
@@ -157,19 +158,37 @@ function headerAs(format: ImageFormat) {
       format,
       width: swapped ? height : width,
       height: swapped ? width : height,
-      bitDepth: deep(view, list) ? 16 : 8,
+      ...samplesOf(view, list),
       hasAlpha: hasAlpha(view, children, primary, properties),
+      lossless: LOSSLESS_MATRICES.includes(nclxOf(view, list)?.matrix ?? 2),
       frames: view.text(8, 4) === 'avis' ? sequenceLength(view) : 1,
       orientation,
     };
   };
 }
 
-function deep(view: ByteView, list: readonly Box[]): boolean {
-  const pixi = list.find(({ type }) => type === 'pixi');
-  if (pixi) return view.u8(pixi.start + 5) > 8;
+/** Identity and YCgCo-R: what encoders choose when not a level may be lost, and else never. */
+const LOSSLESS_MATRICES = [0, 16, 17];
+
+function samplesOf(view: ByteView, list: readonly Box[]): Pick<Header, 'bitDepth' | 'bitsPerSample' | 'grey'> {
   const av1C = list.find(({ type }) => type === 'av1C');
-  return av1C !== undefined && (view.u8(av1C.start + 2) & 0x40) !== 0;
+  const flags = av1C ? view.u8(av1C.start + 2) : 0;
+  const pixi = list.find(({ type }) => type === 'pixi');
+  // High bit depth is 0x40, twelve bits 0x20, monochrome 0x10.
+  const coded = (flags & 0x40) === 0 ? 8 : (flags & 0x20) === 0 ? 10 : 12;
+  const bitsPerSample = Math.max(8, pixi ? view.u8(pixi.start + 5) : coded);
+  const grey = (flags & 0x10) !== 0 || (pixi !== undefined && view.u8(pixi.start + 4) === 1);
+  return { bitDepth: bitsPerSample > 8 ? 16 : 8, bitsPerSample, grey };
+}
+
+/** Code points of the first `colr` that holds some. */
+function nclxOf(view: ByteView, list: readonly Box[]): Cicp | undefined {
+  const box = list.find(
+    ({ type, start, end }) => type === 'colr' && end - start >= 11 && view.text(start, 4) === 'nclx',
+  );
+  if (!box) return undefined;
+  const [primaries, transfer, matrix] = [4, 6, 8].map((at) => view.u16(box.start + at)) as [number, number, number];
+  return { primaries, transfer, matrix, fullRange: (view.u8(box.start + 10) & 0x80) !== 0 };
 }
 
 /** No name of an auxiliary image's kind is longer. */
@@ -241,9 +260,13 @@ function metadata(bytes: Uint8Array): Metadata {
   }
   const pitm = children.find(({ type }) => type === 'pitm');
   const primary = pitm ? uint(view, pitm.start + 4, view.u8(pitm.start) === 0 ? 2 : 4) : 0;
-  for (const { type, start, end } of readProperties(view, children)(primary)) {
+  const properties = readProperties(view, children)(primary);
+  for (const { type, start, end } of properties) {
     if (type === 'colr' && /^(prof|rICC)$/.test(view.text(start, 4))) found.icc ??= bytes.slice(start + 4, end);
   }
+  const cicp = nclxOf(view, properties);
+  // Beside a profile the code points speak of YCbCr alone (MIAF, 7.3.6.4).
+  if (cicp && !found.icc && !isPlain(cicp)) found.cicp = cicp;
   return found;
 }
 

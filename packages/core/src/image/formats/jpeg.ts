@@ -64,7 +64,10 @@ function frameHeader(marker: number, body: Uint8Array, orientation: number): Hea
     width: swapped ? height : width,
     height: swapped ? width : height,
     bitDepth: 8,
+    bitsPerSample: 8,
     hasAlpha: false,
+    grey: components === 1,
+    lossless: false,
     frames: 1,
     orientation,
   };

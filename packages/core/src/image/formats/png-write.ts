@@ -9,8 +9,11 @@ export function pngChunk(type: string, body: Uint8Array): Uint8Array {
   return concat(u32be(body.length), content, u32be(crc32(content)));
 }
 
+/** PNG's colour type for so many channels. */
+const COLOUR_TYPES = { 1: 0, 2: 4, 3: 2, 4: 6 } as const;
+
 /**
- * PNG of 8 or 16 bits, with alpha only where the image has it: canvases multiply colours by alpha on the way, and
+ * PNG of 8 or 16 bits, grey or RGB as the image is, with alpha only where the image has it: canvases multiply colours by alpha on the way, and
  * @jsquash/png writes alpha always and 16 bits with their bytes exchanged. Filters are chosen row by row, by the least
  * sum of absolute differences (PNG 3rd edition, 12.7).
  */
@@ -26,7 +29,7 @@ export function writePng(image: PixelImage): Uint8Array {
     filterRow(row, above, pixel, filtered.subarray(y * (stride + 1), (y + 1) * (stride + 1)));
     above = row;
   }
-  const header = concat(u32be(width), u32be(height), Uint8Array.of(depth, channels === 4 ? 6 : 2, 0, 0, 0));
+  const header = concat(u32be(width), u32be(height), Uint8Array.of(depth, COLOUR_TYPES[channels], 0, 0, 0));
   return concat(
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     pngChunk('IHDR', header),

@@ -1,6 +1,7 @@
 import { Unzlib } from 'fflate';
 import { crc32 } from '../../base/crc32.ts';
 import type { Header, Metadata } from '../codec.ts';
+import type { Chromaticities } from '../colour/matrix.ts';
 import { forgetOrientation, readOrientation } from '../metadata/orientation.ts';
 import { ascii, concat, corrupt, startsWith, u32be, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
@@ -73,6 +74,10 @@ function header(bytes: Uint8Array): Header {
     width: swapped ? height : width,
     height: swapped ? width : height,
     bitDepth: depth === 16 ? 16 : 8,
+    // A palette's entries have 8.
+    bitsPerSample: depth === 16 ? 16 : 8,
+    grey: colour === 0 || colour === 4,
+    lossless: true,
     hasAlpha,
     frames,
     orientation,
@@ -89,8 +94,16 @@ function complete(bytes: Uint8Array): boolean {
 function metadata(bytes: Uint8Array): Metadata {
   const found: { -readonly [K in keyof Metadata]: Metadata[K] } = {};
   // There is one profile and one packet in a sound file: thousands of others, each inflated in vain, would cost minutes.
-  let [profiles, packets] = [0, 0];
+  let [profiles, packets, standard] = [0, 0, false];
   for (const { type, body } of chunks(bytes)) {
+    if (type === 'IDAT') continue;
+    if (type === 'cICP' && body.length === 4) {
+      const [primaries, transfer, matrix, range] = body as unknown as [number, number, number, number];
+      found.cicp = { primaries, transfer, matrix, fullRange: range === 1 };
+    }
+    if (type === 'sRGB') standard = true;
+    if (type === 'gAMA' && body.length === 4) found.gamma = viewBytes(body, 'PNG').u32(0) / 100_000;
+    if (type === 'cHRM' && body.length === 32) found.chromaticities = primaries(body);
     if (type === 'eXIf') found.exif ??= body.slice();
     if (type === 'pHYs' && body.length === 9 && body[8] === 1) found.density = viewBytes(body, 'PNG').u32(0) * 0.0254;
     if (type === 'iCCP' && profiles++ === 0) {
@@ -102,7 +115,18 @@ function metadata(bytes: Uint8Array): Metadata {
       if (xmp) found.xmp = xmp;
     }
   }
+  // Beside a profile or sRGB's own chunk they are for readers that know neither.
+  if (standard || found.icc || found.cicp) {
+    delete found.gamma;
+    delete found.chromaticities;
+  }
   return found;
+}
+
+/** `cHRM`: white, red, green, blue, each x and y in hundred-thousandths. */
+function primaries(body: Uint8Array): Chromaticities {
+  const view = viewBytes(body, 'PNG');
+  return Array.from({ length: 8 }, (_, i) => view.u32(4 * i) / 100_000) as unknown as Chromaticities;
 }
 
 /** Compression flag, method, language tag, 0, translated keyword, 0, text. */

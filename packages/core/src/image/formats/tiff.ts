@@ -10,6 +10,7 @@ const TAG = {
   height: 257,
   bits: 258,
   compression: 259,
+  photometric: 262,
   stripOffsets: 273,
   orientation: 274,
   stripCounts: 279,
@@ -45,6 +46,8 @@ function header(bytes: Uint8Array): Header {
   if (sampleFormat !== 1 || bits > 16) {
     throw unsupported(`This TIFF has ${bits}-bit samples of a kind that is not decoded; save it with 8 or 16 bits.`);
   }
+  const photometric = first(tiff, directory, TAG.photometric);
+  const compression = first(tiff, directory, TAG.compression) ?? 1;
   const tag = first(tiff, directory, TAG.orientation) ?? 1;
   const orientation = tag >= 1 && tag <= 8 ? tag : 1;
   const swapped = orientation > 4;
@@ -53,6 +56,10 @@ function header(bytes: Uint8Array): Header {
     width: swapped ? height : width,
     height: swapped ? width : height,
     bitDepth: bits > 8 ? 16 : 8,
+    bitsPerSample: Math.max(8, bits),
+    // 0 is grey with white as 0.
+    grey: photometric === 0 || photometric === 1,
+    lossless: compression !== 6 && compression !== 7,
     // 1 is premultiplied, 2 straight alpha; 0 means samples of no known meaning.
     hasAlpha: tiff.numbers(directory.entries.get(TAG.extraSamples)).some((kind) => kind === 1 || kind === 2),
     frames: countPages(tiff),

@@ -1,6 +1,6 @@
 import type { Header, Metadata } from '../codec.ts';
 import { EXIF_ID, forgetOrientation, readOrientation } from '../metadata/orientation.ts';
-import { ascii, concat, corrupt, startsWith, truncated, u32le, unsupported, viewBytes } from './bytes.ts';
+import { ascii, concat, corrupt, latin1, startsWith, truncated, u32le, unsupported, viewBytes } from './bytes.ts';
 import type { Format } from './format.ts';
 
 export interface Chunk {
@@ -28,6 +28,7 @@ interface Frame {
   readonly width: number;
   readonly height: number;
   readonly hasAlpha: boolean;
+  readonly lossless: boolean;
 }
 
 /** Sides out of a VP8 or VP8L bitstream of which at least the beginning is there. */
@@ -35,12 +36,19 @@ function frameHeader(type: string, body: Uint8Array): Frame {
   const view = viewBytes(body, 'WebP');
   if (type === 'VP8 ') {
     if (view.u8(3) !== 0x9d || view.u8(4) !== 0x01 || view.u8(5) !== 0x2a) throw corrupt('WebP', 'no key frame');
-    return { width: view.u16(6, true) & 0x3fff, height: view.u16(8, true) & 0x3fff, hasAlpha: false };
+    return { width: view.u16(6, true) & 0x3fff, height: view.u16(8, true) & 0x3fff, hasAlpha: false, lossless: false };
   }
   if (view.u8(0) !== 0x2f) throw corrupt('WebP', 'no lossless signature');
   const bits = view.u32(1, true);
-  return { width: (bits & 0x3fff) + 1, height: ((bits >>> 14) & 0x3fff) + 1, hasAlpha: ((bits >>> 28) & 1) === 1 };
+  return {
+    width: (bits & 0x3fff) + 1,
+    height: ((bits >>> 14) & 0x3fff) + 1,
+    hasAlpha: ((bits >>> 28) & 1) === 1,
+    lossless: true,
+  };
 }
+
+const still = { format: 'webp', bitDepth: 8, bitsPerSample: 8, grey: false } as const;
 
 function header(bytes: Uint8Array): Header {
   const view = viewBytes(bytes, 'WebP');
@@ -49,17 +57,22 @@ function header(bytes: Uint8Array): Header {
     const frame = frameHeader(type, bytes.subarray(20));
     if (frame.width === 0 || frame.height === 0)
       throw corrupt('WebP', `its sides are ${frame.width} × ${frame.height}`);
-    return { format: 'webp', ...frame, bitDepth: 8, frames: 1, orientation: 1 };
+    return { ...still, ...frame, frames: 1, orientation: 1 };
   }
   if (type !== 'VP8X') throw corrupt('WebP', `it begins with a chunk "${type.replace(/[^\w ]/g, '?')}"`);
   const flags = view.u8(20);
   const [width, height] = [view.u24le(24) + 1, view.u24le(27) + 1];
-  let [frames, orientation] = [0, 1];
+  let [frames, orientation, lossless] = [0, 1, false];
   for (const chunk of chunks(bytes)) {
-    if (chunk.type === 'ANMF') frames++;
+    if (chunk.type === 'ANMF') {
+      frames++;
+      // The frame's own chunks stand behind its sixteen bytes; an ALPH may come first.
+      if (frames === 1) lossless = latin1(chunk.body.subarray(16, 20)) === 'VP8L';
+    }
     if (chunk.type === 'EXIF') orientation = readOrientation(tiffBlock(chunk.body));
     if (chunk.type === 'VP8 ' || chunk.type === 'VP8L') {
       const frame = frameHeader(chunk.type, chunk.body);
+      lossless = frame.lossless;
       if (frame.width !== width || frame.height !== height) {
         throw corrupt('WebP', `a canvas of ${width} × ${height} holds an image of ${frame.width} × ${frame.height}`);
       }
@@ -67,10 +80,10 @@ function header(bytes: Uint8Array): Header {
   }
   const swapped = orientation > 4;
   return {
-    format: 'webp',
+    ...still,
     width: swapped ? height : width,
     height: swapped ? width : height,
-    bitDepth: 8,
+    lossless,
     hasAlpha: (flags & FLAGS.alpha) !== 0,
     // A still image in the animated layout counts as one frame.
     frames: flags & FLAGS.animation ? Math.max(1, frames) : 1,

@@ -19,5 +19,5 @@ const WRITERS: Readonly<Record<OutputFormat, (bytes: Uint8Array, metadata: Metad
  * that its container cannot hold (EXIF or XMP above JPEG's 64 KB) is left out.
  */
 export function embedMetadata(bytes: Uint8Array, format: OutputFormat, metadata: Metadata): Uint8Array {
-  return Object.keys(metadata).length === 0 ? bytes : WRITERS[format](bytes, metadata);
+  return Object.values(metadata).every((part) => part === undefined) ? bytes : WRITERS[format](bytes, metadata);
 }

@@ -1,4 +1,4 @@
-import type { PixelImage } from '../../image/pixels.ts';
+import { asRgb, type PixelImage } from '../../image/pixels.ts';
 import type { TilePreview } from '../../tiling/preview.ts';
 
 /** A photo with its restored self over it, parted by a handle. */
@@ -100,10 +100,11 @@ export async function paintPixels(
   image: PixelImage,
 ): Promise<void> {
   const { width, height } = image;
+  const rgb = asRgb(image);
   const rows = Math.max(1, Math.floor(STRIP_PIXELS / width));
   for (let y = 0; y < height; y += rows) {
     if (y > 0) await new Promise((resolve) => setTimeout(resolve));
-    context.putImageData(stripOf(image, y, Math.min(rows, height - y)), 0, y);
+    context.putImageData(stripOf(rgb, y, Math.min(rows, height - y)), 0, y);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Metadata } from '../../codec.ts';
+import type { Cicp } from '../../colour/space.ts';
 import { ascii, type ByteView, concat, corrupt, u32be, viewBytes } from '../../formats/bytes.ts';
 import { type Box, boxes, type Item, metaBoxes, readItems } from '../../formats/isobmff.ts';
 
@@ -6,7 +7,8 @@ import { type Box, boxes, type Item, metaBoxes, readItems } from '../../formats/
  * Adds `Exif` and XMP items (ISO/IEC 23008-12, annex A; MIAF) and an ICC `colr`. New items go to the end of the file;
  * `meta` grows, so offsets of what lies behind it move by as much.
  */
-export function embedAvif(bytes: Uint8Array, { exif, xmp, icc }: Metadata): Uint8Array {
+export function embedAvif(given: Uint8Array, { exif, xmp, icc, cicp }: Metadata): Uint8Array {
+  const bytes = cicp ? withCodePoints(given, cicp) : given;
   const view = viewBytes(bytes, 'AVIF');
   const { meta, children } = metaBoxes(view);
   const find = (type: string) => {
@@ -58,6 +60,24 @@ export function embedAvif(bytes: Uint8Array, { exif, xmp, icc }: Metadata): Uint
   const rebuilt = build(locations(located, grown, meta.end));
   const data = added.length > 0 ? box('mdat', concat(...added.map((item) => item.data))) : new Uint8Array(0);
   return concat(bytes.subarray(0, meta.at), rebuilt, bytes.subarray(meta.end), data);
+}
+
+/**
+ * The encoder's own `nclx` boxes with the source's primaries and curve: same length, so in place. The matrix stays the encoder's,
+ * since it says how the encoder made YCbCr out of RGB.
+ */
+function withCodePoints(bytes: Uint8Array, { primaries, transfer }: Cicp): Uint8Array {
+  const out = bytes.slice();
+  const view = viewBytes(out, 'AVIF');
+  const { children } = metaBoxes(view);
+  const iprp = children.find(({ type }) => type === 'iprp');
+  const ipco = iprp && boxes(view, iprp.start, iprp.end).find(({ type }) => type === 'ipco');
+  const found = (ipco ? boxes(view, ipco.start, ipco.end) : []).filter(
+    ({ type, start }) => type === 'colr' && view.text(start, 4) === 'nclx',
+  );
+  if (found.length === 0) throw corrupt('AVIF', 'its encoder wrote no colour box');
+  for (const { start } of found) out.set([...u16be(primaries), ...u16be(transfer)], start + 4);
+  return out;
 }
 
 function itemIds(view: ByteView, iinf: Box): number[] {
