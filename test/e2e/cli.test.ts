@@ -33,7 +33,7 @@ describe('elfin restore', () => {
       files: ['photo.compare.jpg', 'photo.map.png', 'photo.png'],
     });
     expect(stderr).toMatch(
-      /photo\.png → .*\n {4}derain with derain-lw-\S+, cpu × \d+ threads?, whole, 1 tile, \d+\.\d s\n/,
+      /photo\.png → .*\n {4}derain with derain-lw-\S+, cpu × \d+ threads?, seen at \d+ × \d+, whole, 1 tile, \d+\.\d s\n/,
     );
     const sizes = await Promise.all(
       ['photo.png', 'photo.compare.jpg', 'photo.map.png'].map(async (name) =>

@@ -43,11 +43,21 @@ export * from './options/table.ts';
 export { readBounded } from './protocol/read-bounded.ts';
 export * from './protocol/retry-after.ts';
 export * from './protocol/status.ts';
+export type { Residual } from './residual/residual.ts';
+export {
+  type ApplyOptions,
+  decodeInference,
+  encodeInference,
+  type Inference,
+  type InferOptions,
+} from './restore/inference.ts';
 export type { EncodedInput } from './restore/input.ts';
 export * from './restore/options.ts';
 export type * from './restore/report.ts';
 export * from './restore/result-key.ts';
 export { createSessionPool, type SessionPool, type SessionWish } from './restore/sessions.ts';
+export type { WorkingSize } from './restore/working-size.ts';
+export { chooseWorkingSize } from './restore/working-size.ts';
 export type { Restored, RestoreInput, Restorer, RestorerOptions, WarmupOptions } from './restorer.ts';
 export { createRestorer } from './restorer.ts';
 export type * from './runtime/runtime.ts';

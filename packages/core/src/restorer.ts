@@ -6,9 +6,18 @@ import { bitDepth, checkPixels, type PixelImage } from './image/pixels.ts';
 import { rawImage, rawImageSink } from './image/raw.ts';
 import type { Warning } from './image/warnings.ts';
 import type { ModelRef, ModelSize, Task } from './model/models.ts';
+import { applyResidual } from './residual/apply.ts';
+import {
+  APPLY_OPTION_NAMES,
+  type ApplyOptions,
+  INFER_OPTION_NAMES,
+  type Inference,
+  type InferOptions,
+} from './restore/inference.ts';
 import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
-import { RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
+import { checkRestoreOptions, RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
 import type { RestoreReport } from './restore/report.ts';
+import { finishOf } from './restore/run-model.ts';
 import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/work.ts';
 import type { Backend } from './runtime/runtime.ts';
 import { imageSink, imageSource } from './tiling/pixels.ts';
@@ -53,6 +62,17 @@ export interface Restorer<Input = RestoreInput> extends AsyncDisposable {
    * DISPOSED; CONFIG_INVALID for an encoded image where there is no codec.
    */
   restore(input: Input, options: RestoreOptions): Promise<Restored>;
+  /**
+   * The first half of `restore`: what the network finds, without applying it. One inference makes every strength, exposure, size
+   * and format of a result: see {@link encodeInference} for keeping it. Errors: as `restore`.
+   */
+  infer(input: Input, options: InferOptions): Promise<Inference>;
+  /**
+   * The second half, cheap and without the network: the picture that the inference was made of, with what it found applied.
+   * `apply(await infer(x, o), x, p)` gives the pixels of `restore(x, { ...o, ...p })`.
+   * Errors: IMAGE_*, INPUT_UNREADABLE, ABORTED; OPTION_INVALID for a picture of another size or depth, or an option out of range.
+   */
+  apply(inference: Inference, input: Input, options?: ApplyOptions): Promise<Omit<Restored, 'degradation'>>;
   /** Opens a model and runs it once, so that the first image need not wait for that; tells what it runs on. */
   warmup(options: WarmupOptions): Promise<Backend>;
   /** Ends the work in hand (DISPOSED) and closes every session. */
@@ -106,6 +126,34 @@ export function assembleRestorer<Input>(
         return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, warnings, timings } };
       });
     },
+    async infer(input, options) {
+      const called = performance.now();
+      checkNames('infer', options, INFER_OPTION_NAMES);
+      const model = await workshop.plan(options);
+      return workshop.inTurn(options, async (signal) => {
+        const begun = performance.now();
+        options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
+        const { image, metadata, warnings } = await open(input, { ...options, signal });
+        const decoded = performance.now();
+        const { source } = await openPixels(image, metadata, signal);
+        const { residual, report } = await workshop.infer({ source }, model, { ...options, signal });
+        const ended = performance.now();
+        const [queue, decode, restore] = [begun - called, decoded - begun, ended - decoded];
+        const timings = { queue, decode, restore, encode: 0, total: ended - called };
+        return { residual, report: { ...report, warnings, timings } };
+      });
+    },
+    async apply({ residual, report }, input, options = {}) {
+      checkNames('apply', options, APPLY_OPTION_NAMES);
+      const { task } = report;
+      checkRestoreOptions({ ...options, task: task === 'none' ? 'auto' : task });
+      const { signal } = options;
+      const { image, warnings: _, ...beside } = await open(input, { ...options, task: 'auto' });
+      if (!residual) return { image, ...beside, report };
+      const { source, sink, result } = await openPixels(image, beside.metadata, signal);
+      await applyResidual(residual, source, sink, { ...finishOf(options, task), signal });
+      return { image: result(), ...beside, report };
+    },
     warmup: ({ task, model, signal }) =>
       workshop.inTurn(signal ? { signal } : {}, (both) => workshop.warmup(task, model, both)),
     dispose: () => workshop.dispose(),
@@ -115,7 +163,7 @@ export function assembleRestorer<Input>(
 }
 
 /** Pixels as the network sees them, and where its result goes: back into their own encoding. */
-async function openPixels(image: PixelImage, metadata: Metadata, signal: AbortSignal) {
+async function openPixels(image: PixelImage, metadata: Metadata, signal: AbortSignal | undefined) {
   const { icc, cicp, gamma, chromaticities } = metadata;
   const tagged = icc || cicp || gamma !== undefined || chromaticities;
   if (image.channels === 3 && !tagged) {

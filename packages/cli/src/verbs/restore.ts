@@ -166,10 +166,10 @@ function show(line: ProgressLine, label: string, { phase, fraction }: { phase: s
 function describe({ path }: Input, { output, comparison, map, report }: Outcome): string {
   const extra = [comparison, map].filter((file) => file !== undefined).map((file) => `\n    and ${file}`);
   if (!report || report.task === 'none') return `${path}: nothing to restore, copied → ${output}${extra.join('')}\n`;
-  const { task, model, backend, tiling, tiles, timings } = report;
+  const { task, model, backend, resolution, tiling, tiles, timings } = report;
   const threads = backend.threads > 0 ? ` × ${backend.threads} threads` : '';
   const seconds = (timings.total / 1000).toFixed(1);
-  const how = `${task} with ${model}, ${backend.provider}${threads}, ${tiling}, ${tiles} ${tiles === 1 ? 'tile' : 'tiles'}, ${seconds} s`;
+  const how = `${task} with ${model}, ${backend.provider}${threads}, seen at ${resolution.width} × ${resolution.height}, ${tiling}, ${tiles} ${tiles === 1 ? 'tile' : 'tiles'}, ${seconds} s`;
   return `${path} → ${output}\n    ${how}${extra.join('')}\n`;
 }
 

@@ -1,7 +1,7 @@
 import { bitDepth, type Channels, createPixels, type PixelImage } from './pixels.ts';
 
 /** For one output sample: the first input sample and the weights (summing to 1) from there on. */
-interface Taps {
+export interface Taps {
   readonly start: number;
   readonly weights: Float32Array;
 }
@@ -16,8 +16,8 @@ export function resample(image: PixelImage, width: number, height: number): Pixe
   const { channels, data } = image;
   const out = createPixels(width, height, channels, bitDepth(image));
   const full = bitDepth(image) === 16 ? 65535 : 255;
-  const across = plan(image.width, width);
-  const down = plan(image.height, height);
+  const across = lanczosTaps(image.width, width);
+  const down = lanczosTaps(image.height, height);
   // Rows resized along x, kept only while some output row still needs them: memory is a band, not the image.
   const rows = new Map<number, Float32Array>();
   const line = new Float32Array(width * channels);
@@ -69,7 +69,8 @@ function store(line: Float32Array, out: PixelImage['data'], offset: number, chan
   }
 }
 
-function plan(from: number, to: number): Taps[] {
+/** What each of `to` samples takes from `from` of them: Lanczos 3, anti-aliased when shrinking. */
+export function lanczosTaps(from: number, to: number): Taps[] {
   const ratio = from / to;
   const scale = Math.max(1, ratio);
   const radius = 3 * scale;

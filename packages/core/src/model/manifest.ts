@@ -20,6 +20,8 @@ export interface Manifest {
   readonly variant: string;
   /** Side in pixels of the last training phase's crops: decides `local` tiling. A multiple of 16. */
   readonly crop: number;
+  /** The scales of the training pictures: decides at which size large pictures are seen. By the task where it is missing. */
+  readonly trained?: Trained | undefined;
   /** SHA-256 of `weights.safetensors`, lower-case hex. */
   readonly sha256: string;
   readonly dtype: StorageDtype;
@@ -29,6 +31,14 @@ export interface Manifest {
   readonly data: readonly DataSource[];
   /** Measured scores, each with its set and protocol. */
   readonly scores: readonly Score[];
+}
+
+/** At which scales a model has seen pictures. */
+export interface Trained {
+  /** Least and largest short side in pixels of the pictures that crops were taken from, when they reached the network. */
+  readonly sides: readonly [number, number];
+  /** By how much degraded pictures were shrunk at most before the network saw them; 1 where they never were. */
+  readonly shrink: number;
 }
 
 /** One set of images that a model was trained on. */
@@ -71,6 +81,7 @@ export function parseManifest(input: unknown, where = 'manifest.json'): Manifest
         ? crop
         : expected('a multiple of 16 from 16 to 4096', crop, place);
     }),
+    ...(root.trained !== undefined && { trained: field('trained', parseTrained) }),
     sha256: field('sha256', matching(/^[0-9a-f]{64}$/, '64 lower-case hexadecimal digits')),
     dtype: field('dtype', oneOf(STORAGE_DTYPES)),
     licence: field('licence', text),
@@ -131,6 +142,18 @@ function parseJson(input: string, where: string): unknown {
     throw new ElfinError('MANIFEST_INVALID', `${where} is not JSON.`, { cause });
   }
 }
+
+const parseTrained: Parse<Trained> = (value, place) => {
+  const trained = object(value, place);
+  refuseOthers(trained, ['sides', 'shrink'], place);
+  const sides = listOf(number)(trained.sides, inside(place, 'sides'));
+  const [least, most] = sides;
+  const shrink = number(trained.shrink, inside(place, 'shrink'));
+  if (sides.length !== 2 || !(least! >= 16 && most! >= least!))
+    return expected('two sides, 16 or more, the smaller first', trained.sides, inside(place, 'sides'));
+  if (!(shrink >= 1)) return expected('a number from 1 up', shrink, inside(place, 'shrink'));
+  return { sides: [least!, most!], shrink };
+};
 
 const parseSource: Parse<DataSource> = (value, place) => {
   const source = object(value, place);

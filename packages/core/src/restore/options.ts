@@ -15,6 +15,16 @@ export interface RestoreOptions {
   readonly model?: ModelSize | ModelRef | undefined;
   /** How the image is cut, by mode or in detail; `auto` by default. See docs/tiling.md. */
   readonly tiling?: TilingMode | TilingOptions | undefined;
+  /**
+   * Of `lowlight` (and `auto`, where it finds that): stops of light, −2…2, more or less than the model's own choice, which is 0.
+   * In linear light; shadows get all of it, white stays white. It is applied after the network, so it costs next to nothing.
+   */
+  readonly exposure?: number | undefined;
+  /**
+   * The size at which the network sees the picture: `auto` (default), by what the weights were trained on; `full`; or the short
+   * side in pixels, from 64 to the picture's own. What it finds is enlarged and added to the source, whose size and detail stay.
+   */
+  readonly resolution?: number | 'auto' | 'full' | undefined;
   /** How much of the result is mixed into the source, 0…1; 1 by default. At 0 every pixel stays as it is. */
   readonly strength?: number | undefined;
   /** What decoding may cost; see `DEFAULT_LIMITS`. */

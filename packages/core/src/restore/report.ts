@@ -3,6 +3,7 @@ import type { Task } from '../model/models.ts';
 import type { Backend } from '../runtime/runtime.ts';
 import type { Plan } from '../tiling/plan.ts';
 import type { Classification } from './options.ts';
+import type { WorkingSize } from './working-size.ts';
 
 /** Milliseconds. `total` runs from the call to the result, so it holds the waiting behind other images too. */
 export interface Timings {
@@ -23,6 +24,8 @@ export interface RestoredReport {
   readonly model: string;
   readonly digest: string;
   readonly backend: Backend;
+  /** The size at which the network saw the picture, and why. The tiles below cover that. */
+  readonly resolution: WorkingSize;
   readonly tiling: Plan['mode'];
   /** Sides of the windows, and what neighbours have in common, in pixels. */
   readonly window: { readonly width: number; readonly height: number };

@@ -172,7 +172,7 @@ test('only what the classifier decides is named after it', async () => {
   const digest = (text: string) => sha256(new TextEncoder().encode(text));
   const parts = (restore: string, ...more: string[][]) =>
     JSON.stringify([
-      ['elfin-result', 3],
+      ['elfin-result', 4],
       ['source', 's'],
       ['version', '1'],
       ['options', `format=png,restore=${restore}`],

@@ -6,10 +6,11 @@ import { loadPart } from '../base/lazy-import.ts';
 import type { Tensor } from '../base/tensor.ts';
 import { type ModelRef, type ModelSize, type Models, TASKS, type Task } from '../model/models.ts';
 import type { StatisticSlot } from '../model/statistics.ts';
+import type { Residual } from '../residual/residual.ts';
 import type { Backend, Runtime } from '../runtime/runtime.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
 import { checkTiling, TILING_OPTION_NAMES, type TilingOptions } from '../tiling/plan.ts';
-import { type Progress, runTiles } from '../tiling/run.ts';
+import type { Progress, TilingReport } from '../tiling/run.ts';
 import { shrinkSource } from '../tiling/thumbnail.ts';
 import {
   CLASSIFY_SIDE,
@@ -18,8 +19,10 @@ import {
   checkRestoreOptions,
   type RestoreOptions,
 } from './options.ts';
-import type { RestoredReport, RestoreReport } from './report.ts';
+import type { RestoreReport } from './report.ts';
+import { finishOf, inferResidual, type ModelRun, restoreInto } from './run-model.ts';
 import { createSessionPool } from './sessions.ts';
+import { chooseWorkingSize } from './working-size.ts';
 
 export interface WorkshopOptions {
   readonly models: Models;
@@ -35,7 +38,7 @@ export interface Piece {
   readonly source: PixelSource;
   readonly sink: PixelSink;
   /** Takes the predicted degradation, at half resolution. */
-  readonly prior?: PixelSink;
+  readonly prior?: PixelSink | undefined;
 }
 
 export type WorkReport = RestoreReport extends infer R
@@ -54,6 +57,12 @@ export interface Workshop {
   /** What would be done, checked before anything is decoded. Errors: OPTION_INVALID, MODEL_UNKNOWN, MANIFEST_INVALID. */
   plan(options: RestoreOptions): Promise<ModelRef | undefined>;
   restore(piece: Piece, model: ModelRef | undefined, options: RestoreOptions): Promise<WorkReport>;
+  /** What {@link Workshop.restore} would add to the picture, kept instead of written; none where `auto` finds nothing. */
+  infer(
+    piece: Omit<Piece, 'sink'>,
+    model: ModelRef | undefined,
+    options: RestoreOptions,
+  ): Promise<{ readonly residual?: Residual | undefined; readonly report: WorkReport }>;
   warmup(task: Task, model?: ModelSize | ModelRef, signal?: AbortSignal): Promise<Backend>;
   dispose(): Promise<void>;
 }
@@ -83,6 +92,40 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       'OPTION_INVALID',
       `The model ${model.name} was trained for ${model.manifest.task}; ask for that task or give a model for ${task}.`,
     );
+  }
+
+  /** The model: the one that was planned, or the one that the classifier asks for; none where it asks for none. */
+  async function decide(source: PixelSource, planned: ModelRef | undefined, options: RestoreOptions): Promise<Choice> {
+    throwIfLate(options.deadline);
+    if (planned) return { model: planned };
+    const classification = await classify!(await thumbnailOf(source, options.signal));
+    const { task } = classification;
+    return { model: task === 'none' ? undefined : await resolve(task, options.model), classification };
+  }
+
+  async function prepare(
+    source: PixelSource,
+    model: ModelRef,
+    options: RestoreOptions,
+    onProgress: ModelRun['onProgress'],
+  ): Promise<ModelRun> {
+    const { signal, deadline, onTile } = options;
+    return {
+      source,
+      size: chooseWorkingSize(source, model.manifest, options.resolution),
+      onProgress,
+      onTile,
+      job: {
+        open: (session, keep) => pool.open(model, session, { signal, deadline, keep }),
+        crop: model.manifest.crop,
+        layout: await layoutOf(model),
+        io: runtime.tiles?.io,
+        concurrency: runtime.tiles?.inFlight,
+        tiling: detailed(options.tiling),
+        signal,
+        deadline,
+      },
+    };
   }
 
   return {
@@ -116,7 +159,9 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
 
     async plan(options) {
       checkRestoreOptions(options);
-      const { task, model } = options;
+      const { task, model, exposure = 0 } = options;
+      if (exposure !== 0 && task !== 'lowlight' && task !== 'auto')
+        throw invalidOption('exposure', `0 for ${task} (it is for lowlight)`, exposure);
       const tiling = detailed(options.tiling);
       if (task === 'auto') {
         // Which model it will be is not known yet, nor what is too much overlap for it.
@@ -134,53 +179,28 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
     },
 
     async restore({ source, sink, prior }, planned, options) {
-      const { signal, deadline, strength, tiling } = options;
-      throwIfLate(deadline);
       const report = monotonic(options.onProgress);
-      let model = planned;
-      let classification: Classification | undefined;
-      if (!model) {
-        classification = await classify!(await thumbnailOf(source, signal));
-        const { task } = classification;
-        if (task === 'none') {
-          await copy(source, sink, signal);
-          report({ phase: 'restore', tile: 0, tiles: 0, fraction: 1 });
-          return { task, classification };
-        }
-        model = await resolve(task, options.model);
+      const chosen = await decide(source, planned, options);
+      if (!chosen.model) {
+        await copy(source, sink, options.signal);
+        report({ phase: 'restore', tile: 0, tiles: 0, fraction: 1 });
+        return { task: 'none', classification: chosen.classification! };
       }
-      const { manifest, name, digest } = model;
-      const chosen = model;
-      const { plan, backend, runs, halvings } = await runTiles({
-        source,
-        sink,
-        open: (session, keep) => pool.open(chosen, session, { signal, deadline, keep }),
-        crop: manifest.crop,
-        layout: await layoutOf(model),
-        onProgress: report,
-        ...(runtime.tiles && { io: runtime.tiles.io, concurrency: runtime.tiles.inFlight }),
-        ...(options.onTile && { onTile: options.onTile }),
-        ...(prior && { degradation: prior }),
-        tiling: detailed(tiling),
-        ...(strength !== undefined && { strength }),
-        ...(signal && { signal }),
-        ...(deadline !== undefined && { deadline }),
-      });
-      const { mode, window, overlap, tiles, passes } = plan;
-      const done: Omit<RestoredReport, 'timings' | 'warnings'> = {
-        task: manifest.task,
-        model: name,
-        digest,
-        backend,
-        tiling: mode,
-        window,
-        overlap,
-        tiles,
-        passes,
-        runs,
-        halvings,
-      };
-      return classification ? { ...done, classification } : done;
+      const run = await prepare(source, chosen.model, options, report);
+      const done = await restoreInto({ ...run, prior }, sink, finishOf(options, chosen.model.manifest.task));
+      return describe(chosen, run, done);
+    },
+
+    async infer({ source, prior }, planned, options) {
+      const report = monotonic(options.onProgress);
+      const chosen = await decide(source, planned, options);
+      if (!chosen.model) {
+        report({ phase: 'restore', tile: 0, tiles: 0, fraction: 1 });
+        return { report: { task: 'none', classification: chosen.classification! } };
+      }
+      const run = await prepare(source, chosen.model, options, report);
+      const { residual, report: done } = await inferResidual({ ...run, prior });
+      return { residual, report: describe(chosen, run, done) };
     },
 
     async warmup(task, model, signal) {
@@ -207,6 +227,21 @@ export function createWorkshop({ models, runtime, classify, concurrency = 1 }: W
       await pool.dispose();
     },
   };
+}
+
+/** What was decided of a picture. */
+interface Choice {
+  readonly model: ModelRef | undefined;
+  readonly classification?: Classification | undefined;
+}
+
+function describe({ model, classification }: Choice, { size }: ModelRun, done: TilingReport): WorkReport {
+  const { name, digest, manifest } = model!;
+  const { plan, backend, runs, halvings } = done;
+  const { mode: tiling, window, overlap, tiles, passes } = plan;
+  const task = manifest.task;
+  const what = { task, model: name, digest, backend, resolution: size };
+  return { ...what, tiling, window, overlap, tiles, passes, runs, halvings, ...(classification && { classification }) };
 }
 
 function detailed(tiling: RestoreOptions['tiling']): TilingOptions {

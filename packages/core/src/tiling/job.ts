@@ -1,5 +1,6 @@
 import type { StatisticSlot } from '../model/statistics.ts';
 import type { Session, SessionOptions } from '../runtime/runtime.ts';
+import type { Finish } from './compose.ts';
 import type { PixelSink, PixelSource } from './pixels.ts';
 import type { TilingOptions } from './plan.ts';
 import type { TilePreview } from './preview.ts';
@@ -16,7 +17,7 @@ export interface Progress {
   readonly fraction: number;
 }
 
-export interface TilingJob {
+export interface TilingJob extends Finish {
   readonly source: PixelSource;
   readonly sink: PixelSink;
   /**
@@ -28,21 +29,21 @@ export interface TilingJob {
   readonly crop: number;
   /** What the graph's `sums` hold. */
   readonly layout: readonly StatisticSlot[];
-  readonly tiling?: TilingOptions;
+  readonly tiling?: TilingOptions | undefined;
   /** See {@link PlanInput}. */
-  readonly bytesPerPixel?: number;
-  /** How much of the result is mixed into the source, 0…1; 1 by default. */
-  readonly strength?: number;
+  readonly bytesPerPixel?: number | undefined;
+  /** Bits a sample that the sink takes, where nothing is mixed in; the source's by default. */
+  readonly keptDepth?: 8 | 16 | undefined;
   /** Takes the degradation that the network found, |d − background|, at half resolution (sides rounded up). */
-  readonly degradation?: PixelSink;
+  readonly degradation?: PixelSink | undefined;
   /** Tiles in flight at once; more than 1 pays with remote sessions only. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** How images of 8 bits go through the sessions; `float` by default, as those of 16 always do. */
-  readonly io?: SessionOptions['io'];
-  readonly signal?: AbortSignal;
+  readonly io?: SessionOptions['io'] | undefined;
+  readonly signal?: AbortSignal | undefined;
   /** Milliseconds since the epoch after which the result is of no use. */
-  readonly deadline?: number;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly deadline?: number | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Called with each window's result as it comes, before it is blended with its neighbours. */
-  readonly onTile?: (tile: TilePreview) => void;
+  readonly onTile?: ((tile: TilePreview) => void) | undefined;
 }

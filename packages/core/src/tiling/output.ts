@@ -1,23 +1,23 @@
-import { ElfinError } from '../base/errors.ts';
 import { type Assembler, createAssembler, type Unfinished } from './assemble.ts';
 import { halveAxis } from './axis.ts';
-import type { PixelSink, PixelSource, Samples } from './pixels.ts';
+import { compose, type Finish, isFinished, quantise } from './compose.ts';
+import type { PixelSink, PixelSource } from './pixels.ts';
 import type { Plan } from './plan.ts';
 
-export interface OutputOptions {
+export interface OutputOptions extends Finish {
   readonly source: PixelSource;
   readonly sink: PixelSink;
   readonly plan: Plan;
-  /** 1: the network's result. 0: the source. Between: their mixture. */
-  readonly strength: number;
-  readonly resume?: readonly Unfinished[];
-  readonly signal?: AbortSignal;
+  /** Bits that the sink takes, where the result is written as it is; the source's by default. */
+  readonly keptDepth?: 8 | 16 | undefined;
+  readonly resume?: readonly Unfinished[] | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Assembles `restored` and writes it at the source's depth, mixed with the source by `strength`. Errors: RUNTIME_FAILED. */
-export function createOutput({ source, sink, plan, strength, resume, signal }: OutputOptions): Assembler {
+export function createOutput({ source, sink, plan, resume, signal, ...finish }: OutputOptions): Assembler {
   const { width, height } = source;
-  const most = source.bitDepth === 16 ? 65535 : 255;
+  const { keptDepth = source.bitDepth } = finish;
   return createAssembler({
     columns: plan.columns,
     rows: plan.rows,
@@ -26,11 +26,9 @@ export function createOutput({ source, sink, plan, strength, resume, signal }: O
     ...(resume && { resume }),
     async emit(y, rows) {
       const count = rows.length / width / 3;
-      if (strength < 1) {
-        const before = await source.read(0, y, width, count, signal);
-        for (let i = 0; i < rows.length; i++) rows[i] = strength * rows[i]! + (1 - strength) * (before[i]! / most);
-      }
-      await sink.write(0, y, width, count, quantise(rows, source.bitDepth));
+      const before = isFinished(finish) ? undefined : await source.read(0, y, width, count, signal);
+      const samples = before ? compose(rows, before, source.bitDepth, finish) : quantise(rows, keptDepth);
+      await sink.write(0, y, width, count, samples);
     },
   });
 }
@@ -40,7 +38,12 @@ export function createOutput({ source, sink, plan, strength, resume, signal }: O
  * background as it would be shown, 0…1. It is bright where the network found much to take away (rain) or to add (low
  * light), so its sign is left out.
  */
-export function createPriorOutput({ source, sink, plan, resume }: Omit<OutputOptions, 'strength'>): Assembler {
+export function createPriorOutput({
+  source,
+  sink,
+  plan,
+  resume,
+}: Omit<OutputOptions, keyof Finish | 'keptDepth'>): Assembler {
   const width = Math.ceil(source.width / 2);
   return createAssembler({
     columns: halveAxis(plan.columns),
@@ -76,21 +79,4 @@ export function degradation(
 /** A value as it would be shown; NaN stays NaN. */
 function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
-}
-
-function quantise(rows: Float32Array, bitDepth: 8 | 16): Samples {
-  const most = bitDepth === 16 ? 65535 : 255;
-  const out = bitDepth === 16 ? new Uint16Array(rows.length) : new Uint8Array(rows.length);
-  for (let i = 0; i < rows.length; i++) {
-    const value = rows[i]! * most + 0.5;
-    // Typed arrays would take NaN for 0: a black patch instead of an error.
-    if (Number.isNaN(value)) {
-      throw new ElfinError(
-        'RUNTIME_FAILED',
-        'The network gave values that are not numbers; try another device, or the weights in float32.',
-      );
-    }
-    out[i] = Math.min(most, Math.max(0, value));
-  }
-  return out;
 }

@@ -94,9 +94,9 @@ async function restore(
   feeds: (tile: Tile) => Promise<Feeds>,
   report: (phase: Phase, runs: number) => void,
 ): Promise<Backend> {
-  const { source, sink, strength = 1, signal, concurrency = 1 } = job;
-  const common = { source, plan, ...(signal && { signal }) };
-  const output = createOutput({ ...common, sink, strength, resume: state.restored });
+  const { source, sink, strength, tone, keptDepth, signal, concurrency = 1 } = job;
+  const common = { source, plan, signal };
+  const output = createOutput({ ...common, sink, strength, tone, keptDepth, resume: state.restored });
   const prior = job.degradation && createPriorOutput({ ...common, sink: job.degradation, resume: state.prior });
   const outputs = prior ? ['restored', 'background'] : ['restored'];
   const run = async (tile: Tile, cancel: AbortSignal) => {

@@ -35,3 +35,23 @@ export function previewTile(plan: Plan, { column, row }: Tile, planes: Float32Ar
   }
   return { x: across.start, y: down.start, width, height, data };
 }
+
+/** A window of a shrunken picture where it lies in the picture itself: each pixel as the block that it stands for. */
+export function enlargedPreview(
+  tile: TilePreview,
+  from: { readonly width: number; readonly height: number },
+  to: { readonly width: number; readonly height: number },
+): TilePreview {
+  const edge = (at: number, side: 'width' | 'height') => Math.round((at * to[side]) / from[side]);
+  const [x, y] = [edge(tile.x, 'width'), edge(tile.y, 'height')];
+  const width = edge(tile.x + tile.width, 'width') - x;
+  const height = edge(tile.y + tile.height, 'height') - y;
+  const pixels = new Uint32Array(tile.data.buffer, tile.data.byteOffset, tile.width * tile.height);
+  const out = new Uint32Array(width * height);
+  const columns = Uint32Array.from({ length: width }, (_, i) => Math.floor((i * tile.width) / width));
+  for (let row = 0, to = 0; row < height; row++) {
+    const from = Math.floor((row * tile.height) / height) * tile.width;
+    for (let i = 0; i < width; i++) out[to++] = pixels[from + columns[i]!]!;
+  }
+  return { x, y, width, height, data: new Uint8ClampedArray(out.buffer) };
+}

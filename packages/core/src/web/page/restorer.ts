@@ -35,7 +35,7 @@ export interface PreloadProgress extends Download {
   readonly part: 'weights' | 'runtime';
 }
 
-export interface WebRestorer extends Restorer<WebInput> {
+export interface WebRestorer extends Omit<Restorer<WebInput>, 'infer' | 'apply'> {
   /** `warmup` with byte progress: fetches what is needed, checks it, opens the model. Errors: NETWORK_FAILED besides. */
   preload(options: PreloadOptions): Promise<Backend>;
 }
