@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from training.model import PRESETS, create_elf
+from training.model import create_elf
 from training.provenance import told
 from training.sources import Source
 from training.tasks import TASKS
@@ -13,7 +13,8 @@ ABOUT = {
     "derain": (
         "Removes rain from photos",
         "Rain is synthesised onto clean photos: streak layers from noise and from drawn drops, added, screened or mixed towards "
-        "grey at a drawn strength, some with veil, blur or JPEG; one picture in ten stays clean.",
+        "grey at a drawn strength, some with veil, blur or JPEG, half of them at one to four times the size and then shrunk; one picture in "
+        "ten stays clean.",
         "Thick near streaks and dense veils are thinned rather than removed, drops on a lens are not known at all, and fine bright "
         "texture along the rain's direction may be softened.",
     ),

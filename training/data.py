@@ -129,24 +129,37 @@ def name_in(folder: Path, file: Path) -> str:
     return file.relative_to(folder).with_suffix("").as_posix()
 
 
-def random_crop(images: tuple[np.ndarray, ...], rng: Generator, side: int) -> list[np.ndarray]:
-    """The same random square of aligned pictures, at a scale that makes their short side 320–800 px.
+def random_crop(images: tuple[np.ndarray, ...], rng: Generator, side: int, enlarged: float = 1.0) -> list[np.ndarray]:
+    """The same random square of aligned pictures, at a scale that makes their short side 320–800 px, then `enlarged`.
 
-    Only the square is resized, not the picture. Float32 in [0, 1], rounded to 8 bits, randomly mirrored.
+    Only the square is resized, not the picture: to `side` pixels, or to as many as an `enlarged` picture has there.
+    Float32 in [0, 1], rounded to 8 bits, randomly mirrored.
     """
     h, w = images[0].shape[:2]
     short = max(min(rng.uniform(320, 800), min(h, w) * 1.25), side)
-    scale = short / min(h, w)
-    cut = min(int(round(side / scale)), h, w)
+    cut = min(round(side * min(h, w) / short), h, w)
     y, x = int(rng.integers(h - cut + 1)), int(rng.integers(w - cut + 1))
     mirror = rng.random() < 0.5
-    crops = []
+    size, crops = round(side * enlarged), []
     for image in images:
         piece = image[y : y + cut, x : x + cut]
-        if cut != side:
-            piece = cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA if cut > side else cv2.INTER_CUBIC)
+        if cut != size:
+            piece = cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA if cut > size else cv2.INTER_CUBIC)
         crops.append((piece[:, ::-1] if mirror else piece).astype(np.float32) / 255)
     return crops
+
+
+MAX_SHRINK = 4.0
+
+
+def draw_shrink(rng: Generator) -> float:
+    """By how much a large photo is shrunk before the network sees it: not at all half of the time, else up to MAX_SHRINK."""
+    return float(np.exp(rng.uniform(0, np.log(MAX_SHRINK)))) if rng.random() < 0.5 else 1.0
+
+
+def shrink_to(side: int, *images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Square float32 pictures averaged down to `side`, as a large photo is before it is restored; not rounded again."""
+    return tuple(i if len(i) == side else cv2.resize(i, (side, side), interpolation=cv2.INTER_AREA) for i in images)
 
 
 Sample = Callable[[Generator, int], tuple[np.ndarray, np.ndarray]]

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from training.data import DataError, Sample, list_images, load_clean, load_pairs, random_crop, read_image
-from training.synthesis import lowlight, rain, underwater
+from training.data import DataError, Sample, draw_shrink, list_images, load_clean, load_pairs, random_crop, read_image, shrink_to
+from training.synthesis import lowlight, negatives, rain, underwater
+from training.synthesis.common import jpeg
 
 TRAIN_SEED, VALID_SEED = 11, 20221010
 SETS = ("light", "heavy", "mixed")
@@ -32,8 +33,14 @@ def rain_sampler(data: Path, cache: Path) -> Sample:
     bank = rain.create_bank(TRAIN_SEED, cache=cache)
 
     def sample(rng: Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-        (clean,) = random_crop((photos[int(rng.integers(len(photos)))],), rng, side)
-        return rain.degrade(clean, rng, bank, rain.draw_kind(rng)), clean
+        photo, kind, shrink = photos[int(rng.integers(len(photos)))], rain.draw_kind(rng), draw_shrink(rng)
+        (clean,) = random_crop((photo,), rng, side, shrink)
+        # streaks of any size between the photo's grain and what the network was used to once it is shrunk
+        rainy = rain.degrade(clean, rng, bank, kind, shrink ** rng.uniform(0.2, 1.1), max(1, int(shrink)))
+        if kind != "clean" and shrink > 1 and rng.random() < 0.5:
+            rainy = jpeg(rainy, int(rng.integers(70, 98)))
+        rainy, clean = shrink_to(side, rainy, clean)
+        return rainy, clean
 
     return sample
 
@@ -43,17 +50,37 @@ def rain_degrader() -> Degrade:
     return lambda clean, rng, kind: rain.degrade(clean, rng, bank, kind)
 
 
+def untouched(clean: np.ndarray, rng: Generator, likes: dict[str, float]) -> np.ndarray:
+    """A picture that must come out as it went in: the photo itself, or what negatives make of it, each with its share."""
+    drawn = rng.random()
+    for kind, share in likes.items():
+        if drawn < share:
+            return negatives.degrade(clean, rng, kind)
+        drawn -= share
+    return clean
+
+
+MIN_TARGET = 0.2  # mean of a photo; a darker one was meant to be, and is no target
+NOISE_FREE = 0.35  # of dark samples
+
+
 def lowlight_sampler(data: Path, cache: Path) -> Sample:
     photos = load_clean(data / "train-clean", cache)
 
     def sample(rng: Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
-        (clean,) = random_crop((photos[int(rng.integers(len(photos)))],), rng, side)
-        return lowlight.degrade(clean, rng, lowlight.draw_kind(rng)), clean
+        photo, kind, shrink = photos[int(rng.integers(len(photos)))], lowlight.draw_kind(rng), draw_shrink(rng)
+        (clean,) = random_crop((photo,), rng, side, shrink)
+        if kind == "clean" or photo[::16, ::16].mean() < 255 * MIN_TARGET:
+            (same,) = shrink_to(side, untouched(clean, rng, {"night": 0.3, "coloured": 0.3}))
+            return same, same
+        noise = 0.0 if rng.random() < NOISE_FREE else min(1.0, rng.uniform(0.3, 1.7))
+        dark, clean = shrink_to(side, lowlight.degrade(clean, rng, kind, noise), clean)
+        return dark, clean
 
     return sample
 
 
-REAL_PAIRS = 0.2  # of underwater samples; 70 pairs more often than that would be learnt by heart
+REAL_PAIRS = 0.25  # of underwater samples; 70 pairs more often than that would be learnt by heart
 
 
 def underwater_sampler(data: Path, cache: Path) -> Sample:
@@ -64,8 +91,13 @@ def underwater_sampler(data: Path, cache: Path) -> Sample:
         if rng.random() < REAL_PAIRS:
             degraded, clean = random_crop(pairs[int(rng.integers(len(pairs)))], rng, side)
             return degraded, clean
-        (clean,) = random_crop((photos[int(rng.integers(len(photos)))],), rng, side)
-        return underwater.degrade(clean, rng, underwater.draw_kind(rng)), clean
+        photo, kind, shrink = photos[int(rng.integers(len(photos)))], underwater.draw_kind(rng), draw_shrink(rng)
+        (clean,) = random_crop((photo,), rng, side, shrink)
+        if kind == "clean":
+            (same,) = shrink_to(side, untouched(clean, rng, {"coloured": 0.3, "sky": 0.15, "aquarium": 0.1}))
+            return same, same
+        water, clean = shrink_to(side, underwater.degrade(clean, rng, kind), clean)
+        return water, clean
 
     return sample
 

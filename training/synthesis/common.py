@@ -74,9 +74,9 @@ def sheet_main(name: str, degrade: Callable[[np.ndarray, Generator, str], np.nda
         return 2
     for image in images:
         scale = args.side * 1.4 / min(image.shape[:2])
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        y, x = (int(rng.integers(n - args.side + 1)) for n in image.shape[:2])
-        clean = image[y : y + args.side, x : x + args.side].astype(np.float32) / 255
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        y, x = (int(rng.integers(n - args.side + 1)) for n in small.shape[:2])
+        clean = small[y : y + args.side, x : x + args.side].astype(np.float32) / 255
         cells = [clean] + [degrade(clean, rng, kind) for kind in kinds for _ in range(args.draws)]
         rows.append(np.concatenate([np.pad(c, ((2, 2), (2, 2), (0, 0)), constant_values=1) for c in cells], 1))
     sheet = np.round(np.concatenate(rows) * 255).astype(np.uint8)[..., ::-1]

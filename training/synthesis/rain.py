@@ -21,7 +21,8 @@ from numpy.random import Generator
 
 from training.synthesis.common import depth_map, jpeg, psnr, round8, sheet_main, smooth_noise
 
-KINDS = ("heavy", "light", "mixed", "clean")
+# 'heavy', 'light', 'mixed' and 'clean' are the validation sets too; 'downpour' and 'veiled' are of training alone
+KINDS = ("heavy", "light", "mixed", "clean", "downpour", "veiled")
 BANK_VERSION = 1
 
 
@@ -89,13 +90,13 @@ class Bank:
     def __init__(self, layers: np.ndarray, angles: np.ndarray):
         self.layers, self.angles = layers, angles
 
-    def cut(self, rng: Generator, h: int, w: int, angle: float) -> np.ndarray:
-        """A float32 [h, w] piece of a layer whose streaks lean about `angle` degrees."""
+    def cut(self, rng: Generator, h: int, w: int, angle: float, grain: float = 1.0) -> np.ndarray:
+        """A float32 [h, w] piece of a layer whose streaks lean about `angle` degrees, enlarged by `grain`."""
         flip = angle < 0
         near = int(np.searchsorted(self.angles, abs(angle)))
         i = int(np.clip(near + rng.integers(-12, 13), 0, len(self.layers) - 1))
         side = self.layers.shape[1]
-        scale = rng.uniform(0.75, 1.35)
+        scale = rng.uniform(0.75, 1.35) * grain
         sh, sw = int(np.ceil(h / scale)), int(np.ceil(w / scale))
         ys = (int(rng.integers(side)) + np.arange(sh)) % side
         xs = (int(rng.integers(side)) + np.arange(sw)) % side
@@ -123,17 +124,20 @@ def create_bank(seed: int, layers: int = 900, side: int = 384, cache: Path | Non
     return Bank(out, angles)
 
 
-def streaks(rng: Generator, bank: Bank, h: int, w: int, heavy: bool) -> np.ndarray:
-    """Layers of one image summed: mostly one direction with scatter, heavy rain with up to five crossing ones."""
+def streaks(rng: Generator, bank: Bank, h: int, w: int, heavy: bool, grain: float = 1.0) -> np.ndarray:
+    """Layers of one image summed: mostly one direction with scatter, heavy rain with up to five crossing ones.
+
+    `grain` enlarges the streaks, for photos that are larger than those the bank was made for.
+    """
     main = float(rng.triangular(-60, 0, 60))
     crossing = rng.random() < (0.45 if heavy else 0.15)
     n = int(rng.integers(2, 6)) if heavy else int(rng.integers(1, 4))
     total = np.zeros((h, w), np.float32)
     for i in range(n):
         angle = float(rng.uniform(-60, 60)) if crossing and i else main + float(rng.normal(0, 3))
-        total += bank.cut(rng, h, w, float(np.clip(angle, -60, 60))) * rng.uniform(0.25, 1.0)
+        total += bank.cut(rng, h, w, float(np.clip(angle, -60, 60)), grain) * rng.uniform(0.25, 1.0)
     if rng.random() < 0.12:  # streaks out of focus
-        total = cv2.GaussianBlur(total, (0, 0), rng.uniform(0.5, 1.5))
+        total = cv2.GaussianBlur(total, (0, 0), rng.uniform(0.5, 1.5) * grain)
     if rng.random() < 0.25:  # rain is never even over a picture
         total *= 0.35 + 0.65 * smooth_noise(rng, h, w)
     return total
@@ -156,57 +160,69 @@ class Blend:
         return clean * (1 - t) + t * self.grey
 
 
-def to_psnr(clean: np.ndarray, s: np.ndarray, blend: Blend, target: float) -> np.ndarray:
-    """The blend at the streak amplitude whose PSNR against the clean picture is `target` dB (or the nearest)."""
+def to_psnr(clean: np.ndarray, s: np.ndarray, blend: Blend, target: float, stride: int = 1) -> np.ndarray:
+    """The blend at the streak amplitude whose PSNR against the clean picture is `target` dB (or the nearest), judged at every `stride`th pixel."""
+    few, layer = clean[::stride, ::stride], s[::stride, ::stride]
     low, high = 0.0, 4.0
     for _ in range(9):
         mid = (low + high) / 2
-        if psnr(blend(clean, s, mid), clean) > target:
+        if psnr(blend(few, layer, mid), few) > target:
             low = mid
         else:
             high = mid
     return blend(clean, s, (low + high) / 2)
 
 
-def degrade(clean: np.ndarray, rng: Generator, bank: Bank, kind: str) -> np.ndarray:
+# dB over RGB, about 1.3 more on Y
+TARGETS = {"heavy": (9.5, 16), "light": (18, 34), "mixed": (16, 30), "downpour": (7.5, 14), "veiled": (14, 28)}
+
+
+def veil(rng: Generator, clean: np.ndarray, density: tuple[float, float], airlight: tuple[float, float]) -> np.ndarray:
+    """What haze of some density, growing with a made-up depth, leaves of the picture."""
+    t = np.exp(-rng.uniform(*density) * depth_map(rng, *clean.shape[:2]))[..., None]
+    return clean * t + np.float32(rng.uniform(*airlight)) * (1 - t)
+
+
+def degrade(clean: np.ndarray, rng: Generator, bank: Bank, kind: str, grain: float = 1.0, stride: int = 1) -> np.ndarray:
     """clean [h, w, 3] float32 in [0, 1] → the same picture in rain, rounded to 8 bits.
 
-    kind: 'heavy' (9.5–16 dB over RGB, about 1.3 more on Y), 'light' (18–34 dB), 'mixed' (16–30 dB, then veil, JPEG or both), 'clean'.
+    kind: 'heavy' and 'light' are streaks alone, 'mixed' has veil, JPEG or both besides, 'downpour' is heavier than 'heavy',
+    'veiled' lies behind dense veil, 'clean'; the strengths are TARGETS. `grain` enlarges the streaks.
     """
     if kind == "clean":
         return clean
     h, w = clean.shape[:2]
-    heavy = kind == "heavy"
-    target = {"heavy": (9.5, 16), "light": (18, 34), "mixed": (16, 30)}[kind]
-    s = streaks(rng, bank, h, w, heavy or (kind == "mixed" and rng.random() < 0.5))
+    heavy = kind in ("heavy", "downpour")
+    s = streaks(rng, bank, h, w, heavy or (kind in ("mixed", "veiled") and rng.random() < 0.5), grain)
     mode = str(rng.choice(("add", "screen", "alpha"), p=(0.5, 0.35, 0.15)))
     grey = np.float32(rng.uniform(0.6, 1.0) + rng.normal(0, 0.015, 3))
-    blend, aim = Blend(mode, grey), rng.uniform(*target)
+    blend, aim = Blend(mode, grey), rng.uniform(*TARGETS[kind])
     for _ in range(4):  # sparse layers cannot be made heavy by brightness alone
-        if psnr(blend(clean, s, 2.0), clean) <= aim:
+        if psnr(blend(clean[::stride, ::stride], s[::stride, ::stride], 2.0), clean[::stride, ::stride]) <= aim:
             break
-        s = s + streaks(rng, bank, h, w, True)
-    out = to_psnr(clean, s, blend, aim)
+        s = s + streaks(rng, bank, h, w, True, grain)
+    out = to_psnr(clean, s, blend, aim, stride)
     if kind == "mixed":
         effects = rng.random(2) < (0.6, 0.6)
         if not effects.any():
             effects[int(rng.integers(2))] = True
         if effects[0]:
-            t = np.exp(-rng.uniform(0.1, 1.2) * depth_map(rng, h, w))[..., None]
-            out = out * t + np.float32(rng.uniform(0.5, 0.95)) * (1 - t)
+            out = veil(rng, out, (0.1, 1.2), (0.5, 0.95))
         if effects[1]:
             out = jpeg(out, int(rng.integers(60, 98)))
+    elif kind == "veiled":
+        out = veil(rng, out, (0.6, 2.2), (0.45, 0.95))
     return round8(out)
 
 
 def draw_kind(rng: Generator) -> str:
     """The training mix: mostly heavy and light, enough clean pictures that a clean photo stays as it is."""
-    return str(rng.choice(KINDS, p=(0.42, 0.36, 0.12, 0.10)))
+    return str(rng.choice(KINDS, p=(0.28, 0.35, 0.10, 0.11, 0.10, 0.06)))
 
 
 def main() -> int:
     bank = create_bank(7, layers=160)
-    return sheet_main("rain", lambda clean, rng, kind: degrade(clean, rng, bank, kind), ("heavy", "light", "mixed"))
+    return sheet_main("rain", lambda clean, rng, kind: degrade(clean, rng, bank, kind), ("light", "heavy", "downpour", "mixed", "veiled"))
 
 
 if __name__ == "__main__":

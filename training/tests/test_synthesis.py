@@ -22,7 +22,9 @@ def clean():
 
 
 def draw(name, clean, rng, kind, bank):
-    return rain.degrade(clean, rng, bank, kind) if name == "rain" else {"lowlight": lowlight, "underwater": underwater}[name].degrade(clean, rng, kind)
+    if name == "rain":
+        return rain.degrade(clean, rng, bank, kind)
+    return {"lowlight": lowlight, "underwater": underwater}[name].degrade(clean, rng, kind)
 
 
 @pytest.mark.parametrize("name", ["rain", "lowlight", "underwater"])
