@@ -30,10 +30,10 @@ from training.tasks import SETS, TASKS, validation_set
 Pictures = Iterator[tuple[str, np.ndarray, np.ndarray]]
 
 
-def load_model(source: Path, preset: str | None, half: bool = False) -> tuple[nn.Module, str | None]:
+def load_model(source: Path, preset: str | None, float16: bool = False) -> tuple[nn.Module, str | None]:
     """(network, task) of a model folder, or of a bare safetensors file of `preset` (then the task is unknown).
 
-    `half` rounds the weights to float16 first, as `elfin eval --precision float16` does.
+    `float16` rounds the weights to it first, as `elfin eval --precision float16` does.
     """
     task = None
     if source.is_dir():
@@ -50,7 +50,7 @@ def load_model(source: Path, preset: str | None, half: bool = False) -> tuple[nn
     model = create_elf(preset)
     weights = load_weights(source)
     check_fit(model.state_dict(), weights, source, preset)
-    model.load_state_dict({k: v.half().float() for k, v in weights.items()} if half else weights)
+    model.load_state_dict({k: v.half().float() for k, v in weights.items()} if float16 else weights)
     return model.eval(), task
 
 

@@ -106,7 +106,7 @@ def past_of(args: argparse.Namespace, meta: dict[str, str]) -> dict:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     p = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.splitlines()[0])
-    p.add_argument("--weights", type=Path, required=True, help="the release.safetensors of a sitting, or a state folder (its moving average)")
+    p.add_argument("--weights", type=Path, required=True, help="the release.safetensors of a session, or a state folder (its moving average)")
     p.add_argument("--to", type=Path, required=True, help="the model folder to write")
     p.add_argument("--variant", required=True, help="a word that tells trainings apart: a–z, digits, dots, hyphens")
     p.add_argument("--data", type=Path, default=Path("data"))
@@ -144,11 +144,11 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     full = create_elf(preset).eval()
     check_fit(full.state_dict(), weights, args.weights, preset)
     full.load_state_dict(weights)
-    half = {k: v.half() for k, v in weights.items()}
-    if not all(torch.isfinite(v).all() for v in half.values()):
+    float16 = {k: v.half() for k, v in weights.items()}
+    if not all(torch.isfinite(v).all() for v in float16.values()):
         raise StateError(f"'{args.weights}' holds values that float16 cannot")
     stored = create_elf(preset).eval()
-    stored.load_state_dict({k: v.float() for k, v in half.items()})
+    stored.load_state_dict({k: v.float() for k, v in float16.items()})
     results, worst = score_sets(stored, task, args.data, args.count, args.side)
 
     sample = list(validation_set(task, "mixed", args.data, min(256, args.side or 256), 6))
@@ -161,7 +161,7 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     file = new / "weights.safetensors"
-    write_tensors({k: v.contiguous() for k, v in half.items()}, file)
+    write_tensors({k: v.contiguous() for k, v in float16.items()}, file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     manifest = {
         "format": 1, "preset": preset, "task": task.name, "variant": args.variant, "crop": int(meta["crop"]), "sha256": digest,

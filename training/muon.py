@@ -13,7 +13,7 @@ from torch import Tensor
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that drives singular values towards 1
 ITERATIONS = 5
-MATCHING = 0.2  # times √(longer side): the root mean square of AdamW's updates
+UPDATE_RMS = 0.2  # times √(longer side): the root mean square of AdamW's updates
 
 
 def is_matrix(p: Tensor) -> bool:
@@ -50,13 +50,50 @@ class Muon:
             for p in params:
                 m = self.momentum[p].lerp_(p.grad, 1 - MOMENTUM)
                 updates.append(p.grad.lerp(m, MOMENTUM).reshape(rows, cols))  # Nesterov's look ahead
-            scale = -rate * MATCHING * max(rows, cols) ** 0.5
+            scale = -rate * UPDATE_RMS * max(rows, cols) ** 0.5
             for p, u in zip(params, orthogonalise(torch.stack(updates)), strict=True):
                 p.add_(u.view(p.shape), alpha=scale)
                 p.grad = None
 
 
-def optimisers(params: list[Tensor], rate: float) -> tuple[Muon, torch.optim.AdamW]:
-    """Muon for the matrices among `params`, AdamW for the rest."""
-    rest = [p for p in params if not is_matrix(p)]
-    return Muon([p for p in params if is_matrix(p)]), torch.optim.AdamW(rest, rate, (0.9, 0.99), weight_decay=0, fused=True)
+class Optimisers:
+    """Muon for the matrices among named parameters, AdamW for the rest, at one rate; their state by parameter name."""
+
+    def __init__(self, named: dict[str, Tensor], rate: float):
+        self.named = named
+        rest = [p for p in named.values() if not is_matrix(p)]
+        self.muon = Muon([p for p in named.values() if is_matrix(p)])
+        self.adam = torch.optim.AdamW(rest, rate, (0.9, 0.99), weight_decay=0, fused=True)
+
+    def step(self, rate: float) -> None:
+        """Updates all parameters from their gradients, and drops those."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        self.muon.step(rate)
+        self.adam.step()
+        self.adam.zero_grad()
+
+    def moments(self) -> tuple[dict[str, dict[str, Tensor]], float]:
+        """({momentum, exp_avg, exp_avg_sq}, AdamW's count of steps), before the first step zeros."""
+        parts: dict[str, dict[str, Tensor]] = {k: {} for k in ("momentum", "exp_avg", "exp_avg_sq")}
+        steps = 0.0
+        for name, p in self.named.items():
+            if p in self.muon.momentum:
+                parts["momentum"][name] = self.muon.momentum[p]
+                continue
+            state = self.adam.state.get(p) or {}
+            for key in ("exp_avg", "exp_avg_sq"):
+                parts[key][name] = state.get(key, torch.zeros_like(p))
+            steps = float(state.get("step", 0.0))
+        return parts, steps
+
+    def load_moments(self, parts: dict[str, dict[str, Tensor]], steps: float) -> None:
+        """What `moments` gave."""
+        for name, p in self.named.items():
+            if p in self.muon.momentum:
+                self.muon.momentum[p].copy_(parts["momentum"][name])
+                continue
+            # laid out as the parameter: the fused step walks their memory side by side, and reads the count where they lie
+            self.adam.state[p] = {"step": torch.tensor(float(steps), device=p.device)} | {
+                key: torch.empty_like(p.data).copy_(parts[key][name]) for key in ("exp_avg", "exp_avg_sq")
+            }

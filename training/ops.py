@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 BUILD = Path(__file__).parent / "runs" / "build"
 
 

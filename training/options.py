@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.model import PRESETS
-from training.schedule import LAST_CROPS
+from training.schedule import CROPS, PICTURES, RATE
 from training.tasks import TASKS
 
 
@@ -31,9 +31,10 @@ def parse(argv: list[str] | None, about: str) -> argparse.Namespace:
     length.add_argument("--hours", type=above_zero(float), help="of training, pauses not counted")
     length.add_argument("--steps", type=above_zero(int))
     p.add_argument("--phase", choices=("both", "constant", "release"), default="both",
-                   help="the whole sitting, only its constant part, or only the decay branch")
-    p.add_argument("--last-crop", type=int, choices=sorted(LAST_CROPS), default=256,
+                   help="the whole session, only its constant part, or only the decay branch")
+    p.add_argument("--last-crop", type=int, choices=sorted(CROPS), default=256,
                    help="side of a branch's last crops; smaller ones cost less")
+    p.add_argument("--rate", type=above_zero(float), default=RATE, help="from which a branch decays; lower for one from released weights")
     p.add_argument("--run", type=Path, help="working state (default training/runs/<task>-<preset>)")
     p.add_argument("--resume", type=Path, help="a saved state to start from where the run folder has none")
     p.add_argument("--init", type=Path, help="bare safetensors weights to start from where there is no state")
@@ -41,6 +42,7 @@ def parse(argv: list[str] | None, about: str) -> argparse.Namespace:
     p.add_argument("--pause-file", type=Path, default=Path(__file__).parent / "runs" / "pause",
                    help="while it exists, training checkpoints and waits")
     p.add_argument("--threads", type=int, default=0, help="0: torch's choice")
+    p.add_argument("--pictures", type=int, choices=(2, 4, 8), default=PICTURES, help="of 128² a step, or as many larger ones as cost the same")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--checkpoint-minutes", type=float, default=5)
     p.add_argument("--validate-minutes", type=float, default=20)

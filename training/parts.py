@@ -24,14 +24,14 @@ def cut(batches: Sequence[Batch], parts: int) -> list[list[tuple[Batch, float]]]
 
 
 class Parts:
-    """Gradients with `threads` threads: in up to `most` parts, and what threads are left within each part's operations."""
+    """Gradients with `threads` threads: in up to `max_parts` parts, and what threads are left within each part's operations."""
 
-    def __init__(self, params: list[Tensor], threads: int, most: int = 4):
+    def __init__(self, params: list[Tensor], threads: int, max_parts: int = 4):
         self.params, self.threads = params, threads
-        self.choices = [p for p in (4, 2, 1) if p <= most and threads % p == 0]
+        self.choices = [p for p in (4, 2, 1) if p <= max_parts and threads % p == 0]
         self.pool = ThreadPoolExecutor(self.choices[0] - 1) if self.choices[0] > 1 else None
 
-    def back(self, batches: Sequence[Batch], loss_of: Callable[[Batch], Tensor]) -> float:
+    def backward(self, batches: Sequence[Batch], loss_of: Callable[[Batch], Tensor]) -> float:
         """Sets the gradients of the mean of `loss_of` over the batches' pictures, and returns that mean."""
         pictures = sum(len(b.clean) for b in batches)
         parts = next(p for p in self.choices if p <= pictures)

@@ -19,7 +19,7 @@ from training.data import Batch
 from training.losses import restoration_loss
 from training.memory import keep_memory
 from training.model import PRESETS, create_elf
-from training.muon import optimisers
+from training.muon import Optimisers
 from training.parts import Parts
 
 RATE = 1e-5
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--pictures", type=int, default=4)
     p.add_argument("--side", type=int, default=128)
     p.add_argument("--steps", type=int, default=9)
-    p.add_argument("--half", action="store_true", help="bfloat16 autocast")
+    p.add_argument("--bfloat16", action="store_true", help="autocast, as training where the hardware multiplies it")
     p.add_argument("--default-memory", action="store_true", help="leave the C library's memory settings as they are")
     args = p.parse_args(argv)
     if not args.default_memory:
@@ -40,24 +40,22 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     model = create_elf(args.preset)
-    params = list(model.parameters())
-    muon, adam = optimisers(params, RATE)
-    parts = Parts(params, torch.get_num_threads())
+    named = dict(model.named_parameters())
+    optimisers = Optimisers(named, RATE)
+    parts = Parts(list(named.values()), torch.get_num_threads())
     pictures = torch.rand(args.pictures, 3, args.side, args.side)
 
     def loss_of(batch: Batch) -> Tensor:
         x, y = (t.contiguous(memory_format=torch.channels_last) for t in batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.half):
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
             output, background = model(x)
         return restoration_loss(output, background, y, 0.4, False)
 
     times = []
     for _ in range(args.steps + 2):
         begin = time.perf_counter()
-        parts.back([Batch(pictures, pictures)], loss_of)
-        muon.step(RATE)
-        adam.step()
-        adam.zero_grad()
+        parts.backward([Batch(pictures, pictures)], loss_of)
+        optimisers.step(RATE)
         times.append(time.perf_counter() - begin)
     times = sorted(times[2:])  # the first two also allocate
     print(f"{args.preset}, {args.pictures} × {args.side}², {parts.threads} threads: least {times[0]:.3f} s a step, "

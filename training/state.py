@@ -1,7 +1,10 @@
 """Training state on disk: everything that the next step needs, written so that a crash never leaves half of it.
 
-A state is a folder: `state.json` and, for each of weights, ema, adam_m and adam_v, safetensors shards below
-4 MiB. The batches of a step are a function of (seed, step), so those two numbers are the random state.
+A state is a folder with `state.json` and one safetensors file a part: weights, ema, momentum (Muon's) and AdamW's exp_avg
+and exp_avg_sq. The batches of a step are a function of (seed, step), so those two numbers are the random state.
+
+There are two kinds. A run's own state is float32 and resumes to the bit. A checkpoint, which is what a repository keeps, is
+weights and ema in bfloat16 (four bytes a parameter) and no moments: the optimisers begin theirs anew, which README.md measures.
 """
 
 from __future__ import annotations
@@ -21,15 +24,16 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-PARTS = ("weights", "ema", "adam_m", "adam_v")
-SHARD_BYTES = 4_000_000
+FORMAT = 2
+PARTS = ("weights", "ema")
+MOMENTS = ("momentum", "exp_avg", "exp_avg_sq")
 
 
 class StateError(Exception):
     """A checkpoint that does not fit; the message names the file and what to do."""
 
 
-def hold(folder: Path):
+def lock_folder(folder: Path):
     """A lock on the run folder, so that two trainers never write one state; kept until it is closed."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = open(folder / "lock", "w")
@@ -43,7 +47,7 @@ def hold(folder: Path):
 
 
 def write_tensors(tensors: dict[str, Tensor], file: Path, metadata: dict[str, str] | None = None) -> None:
-    """Contiguous tensors as safetensors, for whom the umask lets read it: `save_file` writes for its owner alone."""
+    """Contiguous tensors as safetensors, readable as the umask says: `save_file` writes for its owner alone."""
     file.write_bytes(save(tensors, metadata))
 
 
@@ -65,29 +69,14 @@ def replace_file(new: Path, file: Path) -> None:
     flush(file.parent)
 
 
-def shards(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    """The tensors in order, cut into groups below SHARD_BYTES."""
-    groups: list[dict[str, Tensor]] = [{}]
-    size = 0
-    for key, value in tensors.items():
-        size += value.nbytes
-        if groups[-1] and size > SHARD_BYTES:
-            groups.append({})
-            size = value.nbytes
-        groups[-1][key] = value.detach().to("cpu", torch.float32).contiguous().clone()
-    return groups
-
-
-def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], info: dict[str, Any]) -> None:
+def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], info: dict[str, Any], dtype: torch.dtype = torch.float32) -> None:
     """Writes beside `folder`, then swaps; an interrupted write leaves the former state whole."""
     new, old = (folder.with_name(folder.name + end) for end in (".new", ".old"))
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
-    for part in PARTS:
-        groups = shards(parts[part])
-        for i, group in enumerate(groups, 1):
-            write_tensors(group, new / f"{part}-{i}-of-{len(groups)}.safetensors")
-    (new / "state.json").write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+    for part, tensors in parts.items():
+        write_tensors({k: v.detach().to("cpu", dtype).contiguous().clone() for k, v in tensors.items()}, new / f"{part}.safetensors")
+    (new / "state.json").write_text(json.dumps({"format": FORMAT} | info, indent=2, ensure_ascii=False) + "\n")
     for file in new.iterdir():
         flush(file)
     flush(new)
@@ -100,6 +89,12 @@ def save_state(folder: Path, parts: dict[str, dict[str, Tensor]], info: dict[str
     shutil.rmtree(old, ignore_errors=True)
 
 
+def save_checkpoint(folder: Path, state: Path) -> None:
+    """The small copy of a state: no moments, bfloat16."""
+    parts, info = load_state(state)
+    save_state(folder, {k: parts[k] for k in PARTS}, info, torch.bfloat16)
+
+
 def recover(folder: Path) -> None:
     """Takes the former state back where a crash fell between the two renames of `save_state`."""
     old = folder.with_name(folder.name + ".old")
@@ -110,26 +105,31 @@ def recover(folder: Path) -> None:
 def load_info(folder: Path) -> dict[str, Any]:
     """`state.json` alone."""
     try:
-        return json.loads((folder / "state.json").read_text())
+        info = json.loads((folder / "state.json").read_text())
     except (OSError, ValueError) as error:
         raise StateError(f"'{folder}' holds no readable state.json ({error}); pass a folder that training wrote") from error
+    if info.get("format") != FORMAT:
+        raise StateError(f"'{folder}' is of format {info.get('format')}, and this reads format {FORMAT}; pass a state of this version")
+    return info
 
 
 def load_state(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """What `save_state` wrote. Raises StateError where a file is missing or damaged."""
+    """What `save_state` wrote, as float32; without moments where none were kept. StateError where a file is missing or damaged."""
     recover(folder)
     info = load_info(folder)
+    kept = [p for p in MOMENTS if (folder / f"{p}.safetensors").exists()]
+    if kept and len(kept) < len(MOMENTS):
+        missing = next(p for p in MOMENTS if p not in kept)
+        raise StateError(f"'{folder}' lacks {missing}.safetensors; copy the whole folder again")
     parts = {}
-    for part in PARTS:
-        files = sorted(folder.glob(f"{part}-*-of-*.safetensors"))
-        if not files or len(files) != int(files[0].stem.rsplit("-", 1)[1]):
-            raise StateError(f"'{folder}' lacks shards of {part}; copy the whole folder again")
-        parts[part] = {}
-        for file in files:
-            try:
-                parts[part] |= load_file(str(file))
-            except Exception as error:
-                raise StateError(f"'{file}' is damaged ({error}); copy the whole folder again") from error
+    for part in (*PARTS, *kept):
+        file = folder / f"{part}.safetensors"
+        if not file.exists():
+            raise StateError(f"'{folder}' lacks {file.name}; copy the whole folder again")
+        try:
+            parts[part] = {k: v.float() for k, v in load_file(str(file)).items()}
+        except Exception as error:
+            raise StateError(f"'{file}' is damaged ({error}); copy the whole folder again") from error
     return parts, info
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import train
+from training.run import Run
 
 cv2.setNumThreads(1)
 
@@ -29,5 +29,5 @@ def data(tmp_path):
 def short(monkeypatch):
     """The trainer in the test's own process, on small steps."""
     monkeypatch.setattr(os, "nice", lambda n: 0)  # a test must not slow its own process for ever
-    monkeypatch.setattr(train.Run, "plan", lambda self, step: (1, 64, 2 if self.branch else 1))
+    monkeypatch.setattr(Run, "plan", lambda self, step: (1, 64, 2 if self.branch else 1))
     torch.set_num_threads(1)

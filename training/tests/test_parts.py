@@ -30,7 +30,7 @@ def gradients(count: int, batches: list[Batch]) -> tuple[float, list[torch.Tenso
         output, background = model(b.degraded)
         return restoration_loss(output, background, b.clean, 0.4, False)
 
-    loss = Parts(params, count).back(batches, loss_of)
+    loss = Parts(params, count).backward(batches, loss_of)
     assert torch.get_num_threads() == count
     return loss, [p.grad for p in params]
 
@@ -69,5 +69,5 @@ def test_what_fails_in_a_part_fails_the_step(threads):
         raise ValueError("in every part")
 
     with pytest.raises(ValueError, match="in every part"):
-        Parts([torch.zeros(1, requires_grad=True)], 2).back([batch(2)], fail)
+        Parts([torch.zeros(1, requires_grad=True)], 2).backward([batch(2)], fail)
     assert torch.get_num_threads() == 2
