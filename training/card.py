@@ -94,7 +94,7 @@ The largest of the last crops had {meta["crop"]} pixels: `local` tiling takes it
 
 ## Data
 
-{table(["set", "licence"], [[d["name"], d["licence"]] for d in data])}
+{table(["set", "licence"], [[d["name"], d["license"]] for d in data])}
 {bsds}
 ## Licence
 

@@ -34,7 +34,7 @@ from training.tasks import SETS, TASKS, Task, validation_set
 # The first derain checkpoint, from which the bundled `elf-lw` trainings began, had seen ImageNet too
 SEED = {
     "text": "began from the first derain checkpoint (7,902 steps of an earlier, cruder recipe)",
-    "data": [{"name": "ImageNet, 163 images, through the checkpoint that training began from", "licence": "none stated; research by custom"}],
+    "data": [{"name": "ImageNet, 163 images, through the checkpoint that training began from", "license": "none stated; research by custom"}],
 }
 
 OWN = re.compile(r"weights\.safetensors|manifest\.json|README\.md|failure-\d\.jpg")
@@ -165,7 +165,7 @@ def export(args: argparse.Namespace, weights: dict[str, torch.Tensor], meta: dic
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     manifest = {
         "format": 1, "preset": preset, "task": task.name, "variant": args.variant, "crop": int(meta["crop"]), "sha256": digest,
-        "dtype": "float16", "licence": "MIT as far as the training data allows; see README.md", "data": past["data"],
+        "dtype": "float16", "license": "MIT as far as the training data allows; see README.md", "data": past["data"],
         "scores": manifest_scores(results, task, args.side),
     }
     (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from training.data import SUFFIXES
 
 Source = dict[str, str]
-"""{name, licence}."""
+"""{name, license}."""
 
 KNOWN = {
     "bsds500": ("BSDS500, less the images reserved for evaluation", "none stated; research and education by custom"),
@@ -31,16 +31,16 @@ def sources_of(data: Path, task: str) -> list[Source]:
     for root in (data / "train-clean", *([data / "train-pairs" / "underwater"] if task == "underwater" else [])):
         for entry in sorted(root.iterdir()) if root.is_dir() else ():
             if entry.is_dir():
-                name, licence = KNOWN.get(entry.name, (entry.name, "not recorded"))
-                found.append({"name": name, "licence": licence})
+                name, license_ = KNOWN.get(entry.name, (entry.name, "not recorded"))
+                found.append({"name": name, "license": license_})
             elif entry.suffix.lower() in SUFFIXES:
-                found.append({"name": f"pictures in {root.name}", "licence": "not recorded"})
+                found.append({"name": f"pictures in {root.name}", "license": "not recorded"})
     return united(found)
 
 
 def united(*lists: list[Source]) -> list[Source]:
-    """Each set once, in order of first mention."""
+    """Each set once, in order of first mention; `licence`, as it was spelled before, is read as `license`."""
     seen: dict[str, Source] = {}
     for source in itertools.chain(*lists):
-        seen.setdefault(source["name"], source)
+        seen.setdefault(source["name"], {"name": source["name"], "license": source.get("license") or source["licence"]})
     return list(seen.values())

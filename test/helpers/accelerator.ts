@@ -39,7 +39,7 @@ export function namedModel(digest = 'a'.repeat(64)): ModelRef {
     crop: 128,
     sha256: digest,
     dtype: 'float32',
-    licence: 'CC0-1.0',
+    license: 'CC0-1.0',
     data: [],
     scores: [],
   } as const;

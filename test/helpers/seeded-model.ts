@@ -37,7 +37,7 @@ export async function seededModel(preset: PresetName = 'elf-lw', task: Task = 'd
     crop: 128,
     sha256: digest,
     dtype: 'float32',
-    licence: 'CC0-1.0',
+    license: 'CC0-1.0',
     data: [],
     scores: [],
   };

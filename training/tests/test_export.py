@@ -71,7 +71,7 @@ def test_what_the_options_add_is_said(data):
 
 def test_what_the_run_recorded_is_said(data):
     info = {"preset": "elf-lw", "task": "lowlight", "step": 900, "crop": 192, "seconds": 3600.0,
-            "origin": {"text": "began from `derain-lw` v2", "data": [{"name": "Z", "licence": "CC0"}]}}
+            "origin": {"text": "began from `derain-lw` v2", "data": [{"name": "Z", "license": "CC0"}]}}
     info["history"] = [{"from": 0, "optimisers": "AdamW"}]
     note_start(info | {"step": 790}, torch.device("cpu"), data)
     note_start(info, torch.device("cpu"), data)  # nothing new: no second entry
@@ -85,14 +85,14 @@ def test_a_run_tells_its_release_what_it_began_from(weights, data, tmp_path, sho
     (tmp_path / "small").mkdir()
     small = {k: v.contiguous().clone() for k, v in create_elf("elf-lw", 16).state_dict().items()}
     save_file(small, str(tmp_path / "small/weights.safetensors"))
-    (tmp_path / "small/manifest.json").write_text(json.dumps({"variant": "v9", "data": [{"name": "Z", "licence": "CC0"}]}))
+    (tmp_path / "small/manifest.json").write_text(json.dumps({"variant": "v9", "data": [{"name": "Z", "license": "CC0"}]}))
     run = tmp_path / "run"
     assert train.main(options(data, run, "--steps", "2", "--init", str(tmp_path / "small/weights.safetensors"))) == 0
     past = json.loads(export.metadata_of(run / "release.safetensors")["provenance"])
-    assert past["origin"] == {"text": "began from `small` v9", "data": [{"name": "Z", "licence": "CC0"}]}
+    assert past["origin"] == {"text": "began from `small` v9", "data": [{"name": "Z", "license": "CC0"}]}
     assert past["history"] == [{"from": 0, "optimisers": "Muon and AdamW", "data": "data", "device": "cpu", "threads": 1,
                                 "cores": past["history"][0]["cores"]}]
-    assert past["data"] == [{"name": "a", "licence": "not recorded"}]
+    assert past["data"] == [{"name": "a", "license": "not recorded"}]
     state = json.loads((run / "state/state.json").read_text())
     assert state["origin"] == past["origin"] and state["history"] == past["history"]
     assert origin_of(run / "release.safetensors")["text"] == "began from the lowlight `elf-lw` of 2 steps; that began from `small` v9"

@@ -51,10 +51,10 @@ def test_every_weight_is_reached_by_gradients(lw):
 
 def test_says_what_it_was_grown_from(lw, tmp_path):
     save_file({k: v.contiguous().clone() for k, v in lw.state_dict().items()}, str(tmp_path / "lw.safetensors"),
-              {"preset": "elf-lw", "task": "derain", "step": "6059", "provenance": json.dumps({"data": [{"name": "X", "licence": "CC0"}]})})
+              {"preset": "elf-lw", "task": "derain", "step": "6059", "provenance": json.dumps({"data": [{"name": "X", "license": "CC0"}]})})
     assert grow.main(["--weights", str(tmp_path / "lw.safetensors"), "--to", str(tmp_path / "elf.safetensors")]) == 0
     assert origin_of(tmp_path / "elf.safetensors") == {
-        "text": "was grown, wider and twice as deep, from the derain `elf-lw` of 6,059 steps", "data": [{"name": "X", "licence": "CC0"}]}
+        "text": "was grown, wider and twice as deep, from the derain `elf-lw` of 6,059 steps", "data": [{"name": "X", "license": "CC0"}]}
 
 
 def test_refuses_other_weights(tmp_path, capsys):

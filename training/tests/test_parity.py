@@ -62,7 +62,7 @@ def model_folder(folder: Path, model: torch.nn.Module, preset: str) -> Path:
               {"preset": preset, "task": "derain"})
     (folder / "manifest.json").write_text(json.dumps({
         "format": 1, "preset": preset, "task": "derain", "variant": "seeded", "crop": 128,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "dtype": "float32", "licence": "MIT", "data": [], "scores": [],
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(), "dtype": "float32", "license": "MIT", "data": [], "scores": [],
     }))
     return folder
 

@@ -28,7 +28,7 @@ export const importVerb = defineVerb({
       options: ['float32', 'float16'],
       description: 'How weights are stored (default: as in the checkpoint)',
     },
-    licence: { type: 'string', valueHint: 'SPDX', description: 'Licence of the weights (default unknown)' },
+    license: { type: 'string', valueHint: 'SPDX', description: 'Licence of the weights (default unknown)' },
     force: { type: 'boolean', description: 'Replace what exists' },
   },
   examples: [
@@ -48,7 +48,7 @@ export const importVerb = defineVerb({
       ...(crop !== undefined && { crop }),
       ...(args.variant !== undefined && { variant: args.variant }),
       ...(args.dtype !== undefined && { dtype: args.dtype as 'float32' }),
-      ...(args.licence !== undefined && { licence: args.licence }),
+      ...(args.license !== undefined && { license: args.license }),
     });
     const folder = args.output!;
     await writeModel(folder, { manifest, weights }, { force: args.force ?? false });

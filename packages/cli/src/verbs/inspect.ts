@@ -55,8 +55,8 @@ function modelText({ name, digest, manifest }: Awaited<ReturnType<typeof openMod
     ['task', manifest.task],
     ['training crop', `${manifest.crop} px`],
     ['stored as', manifest.dtype],
-    ['licence', manifest.licence],
-    ['trained on', manifest.data.map((set) => `${set.name} (${set.licence})`).join('; ')],
+    ['license', manifest.license],
+    ['trained on', manifest.data.map((set) => `${set.name} (${set.license})`).join('; ')],
   ];
   const scores = manifest.scores.map(({ set, metric, input, output }) => [
     set,

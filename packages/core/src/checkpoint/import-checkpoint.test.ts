@@ -38,7 +38,7 @@ test.each<PresetName>(['elf', 'elf-prelu', 'elf-lw', 'alformer'])(
       crop: 256,
       sha256: await sha256(weights),
       dtype: 'float32',
-      licence: 'unknown',
+      license: 'unknown',
       data: [],
       scores: [],
     });
@@ -98,8 +98,8 @@ test('float16 stays float16 unless asked, and options land in the manifest', asy
     preset: 'elf-lw',
     task: 'lowlight',
     variant: 'mine',
-    licence: 'CC0-1.0',
-    data: [{ name: 'own photos', licence: 'CC0-1.0' }],
+    license: 'CC0-1.0',
+    data: [{ name: 'own photos', license: 'CC0-1.0' }],
   } as const;
   const kept = await importCheckpoint(half, options);
   expect(kept.manifest).toMatchObject({ ...options, dtype: 'float16' });

@@ -29,7 +29,7 @@ export interface ImportOptions {
   /** How `weights` will be stored. Default: as the file did, what is finer than float32 as float32. */
   readonly dtype?: StorageDtype;
   /** Default `unknown`: weights of others carry no licence by themselves. */
-  readonly licence?: string;
+  readonly license?: string;
   readonly data?: readonly DataSource[];
   readonly scores?: readonly Score[];
   /** What the checkpoint is called in errors, for example its path. */
@@ -53,7 +53,7 @@ export interface ImportedModel {
  * {@link loadStateDict} say; MANIFEST_INVALID for options that a manifest cannot hold
  */
 export async function importCheckpoint(bytes: Uint8Array, options: ImportOptions): Promise<ImportedModel> {
-  const { variant = 'imported', licence = 'unknown', data = [], scores = [], where = 'the checkpoint' } = options;
+  const { variant = 'imported', license = 'unknown', data = [], scores = [], where = 'the checkpoint' } = options;
   const file = readWeights(bytes, where);
   const preset = options.preset ?? recognise(file, where);
   const task = options.task ?? ownTask(file, where);
@@ -65,7 +65,7 @@ export async function importCheckpoint(bytes: Uint8Array, options: ImportOptions
     dtype: dtype === 'float16' ? 'F16' : 'F32',
     metadata: { crop: String(crop), preset, task },
   });
-  const draft = { format: 1, preset, task, variant, crop, sha256: await sha256(weights), dtype, licence, data, scores };
+  const draft = { format: 1, preset, task, variant, crop, sha256: await sha256(weights), dtype, license, data, scores };
   return { manifest: parseManifest(draft, 'the manifest'), weights, path: file.path, keys: state.size };
 }
 

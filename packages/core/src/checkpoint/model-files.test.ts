@@ -36,8 +36,8 @@ test('nothing is overwritten unless forced', async () => {
   const model = await imported();
   await writeModel(folder, model);
   await expect(writeModel(folder, model)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
-  await writeModel(folder, { ...model, manifest: { ...model.manifest, licence: 'CC0-1.0' } }, { force: true });
-  expect((await loadModel(folder)).manifest.licence).toBe('CC0-1.0');
+  await writeModel(folder, { ...model, manifest: { ...model.manifest, license: 'CC0-1.0' } }, { force: true });
+  expect((await loadModel(folder)).manifest.license).toBe('CC0-1.0');
 });
 
 test('a file where the folder should be is refused', async () => {

@@ -10,7 +10,7 @@ const manifest: Manifest = {
   crop: 256,
   sha256: await sha256(bytes),
   dtype: 'float16',
-  licence: 'MIT',
+  license: 'MIT',
   data: [],
   scores: [],
 };

@@ -12,8 +12,8 @@ const manifest: Manifest = {
   crop: 128,
   sha256: '0123456789abcdef'.repeat(4),
   dtype: 'float16',
-  licence: 'MIT',
-  data: [{ name: 'CID22', licence: 'CC BY-SA 4.0' }],
+  license: 'MIT',
+  data: [{ name: 'CID22', license: 'CC BY-SA 4.0' }],
   scores: [{ set: 'kodak', metric: 'psnr-y', input: 14, output: 24.5 }],
 };
 
@@ -23,6 +23,12 @@ test('a manifest is read from an object and from text', () => {
   expect(
     parseManifest({ ...manifest, scores: [{ set: 's', metric: 'uciqe', output: 0.5 }] }).scores[0],
   ).not.toHaveProperty('input');
+});
+
+test('manifests that spell it licence are read', () => {
+  const { license, data, ...rest } = manifest;
+  const former = { ...rest, licence: license, data: data.map(({ name }) => ({ name, licence: 'CC BY-SA 4.0' })) };
+  expect(parseManifest(former)).toEqual(manifest);
 });
 
 test.each<[string, unknown, string]>([
@@ -56,11 +62,16 @@ test.each<[string, unknown, string]>([
     'm.json: sha256 should be 64 lower-case hexadecimal digits, but is "abc".',
   ],
   ['another dtype', { ...manifest, dtype: 'int8' }, 'm.json: dtype should be "float32" or "float16", but is "int8".'],
-  ['an empty licence', { ...manifest, licence: ' ' }, 'm.json: licence should be some text, but is " ".'],
+  [
+    'a licence spelled both ways',
+    { ...manifest, licence: 'MIT' },
+    'm.json: licence should be nothing (the field is unknown), but is "MIT".',
+  ],
+  ['an empty licence', { ...manifest, license: ' ' }, 'm.json: license should be some text, but is " ".'],
   [
     'data without a licence',
     { ...manifest, data: [{ name: 'x' }] },
-    'm.json: data[0].licence should be some text, but is nothing.',
+    'm.json: data[0].license should be some text, but is nothing.',
   ],
   [
     'a score that is no number',
@@ -74,7 +85,7 @@ test.each<[string, unknown, string]>([
   ],
   [
     'a field too many inside',
-    { ...manifest, data: [{ name: 'x', licence: 'y', url: 'z' }] },
+    { ...manifest, data: [{ name: 'x', license: 'y', url: 'z' }] },
     'm.json: data[0].url should be nothing (the field is unknown), but is "z".',
   ],
 ])('%s is refused', (_, input, message) => {

@@ -26,7 +26,7 @@ export interface Manifest {
   readonly sha256: string;
   readonly dtype: StorageDtype;
   /** SPDX expression, or a plain phrase where none fits. */
-  readonly licence: string;
+  readonly license: string;
   /** The data sets trained on, with their licences. */
   readonly data: readonly DataSource[];
   /** Measured scores, each with its set and protocol. */
@@ -44,7 +44,7 @@ export interface Trained {
 /** One set of images that a model was trained on. */
 export interface DataSource {
   readonly name: string;
-  readonly licence: string;
+  readonly license: string;
 }
 
 /** One measurement of a model on one set. */
@@ -68,7 +68,7 @@ export const VARIANT = /^[a-z0-9](?:[a-z0-9.-]{0,38}[a-z0-9])?$/;
  * @throws MANIFEST_INVALID naming the field's path and what belongs there
  */
 export function parseManifest(input: unknown, where = 'manifest.json'): Manifest {
-  const root = object(typeof input === 'string' ? parseJson(input, where) : input, { where, path: '' });
+  const root = spelled(object(typeof input === 'string' ? parseJson(input, where) : input, { where, path: '' }));
   const field = <T>(name: string, parse: Parse<T>): T => parse(root[name], { where, path: name });
   const manifest: Manifest = {
     format: field('format', oneOf([1])),
@@ -84,7 +84,7 @@ export function parseManifest(input: unknown, where = 'manifest.json'): Manifest
     ...(root.trained !== undefined && { trained: field('trained', parseTrained) }),
     sha256: field('sha256', matching(/^[0-9a-f]{64}$/, '64 lower-case hexadecimal digits')),
     dtype: field('dtype', oneOf(STORAGE_DTYPES)),
-    licence: field('licence', text),
+    license: field('license', text),
     data: field('data', listOf(parseSource)),
     scores: field('scores', listOf(parseScore)),
   };
@@ -130,7 +130,7 @@ export function parseModelName(name: string): ModelName | undefined {
 
 interface Place {
   readonly where: string;
-  /** Dots and indices, for example `data[0].licence`; empty at the root. */
+  /** Dots and indices, for example `data[0].license`; empty at the root. */
   readonly path: string;
 }
 type Parse<T> = (value: unknown, place: Place) => T;
@@ -156,13 +156,19 @@ const parseTrained: Parse<Trained> = (value, place) => {
 };
 
 const parseSource: Parse<DataSource> = (value, place) => {
-  const source = object(value, place);
-  refuseOthers(source, ['name', 'licence'], place);
+  const source = spelled(object(value, place));
+  refuseOthers(source, ['name', 'license'], place);
   return {
     name: text(source.name, inside(place, 'name')),
-    licence: text(source.licence, inside(place, 'licence')),
+    license: text(source.license, inside(place, 'license')),
   };
 };
+
+/** `licence`, which manifests had before SPDX's spelling, as `license`; given both ways it is a field too many. */
+function spelled(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { licence, ...rest } = fields;
+  return licence === undefined || 'license' in rest ? fields : { ...rest, license: licence };
+}
 
 const parseScore: Parse<Score> = (value, place) => {
   const score = object(value, place);

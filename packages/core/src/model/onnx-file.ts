@@ -20,7 +20,7 @@ export function onnxManifest(bytes: Uint8Array, sha256: string, hints: OnnxHints
   }
   const preset = hints.preset ?? PRESETS.find((name) => name === metadata['elfin.model']) ?? 'elf-lw';
   const { task = 'derain', crop = 256 } = hints;
-  const none = { licence: 'unknown', data: [], scores: [] };
+  const none = { license: 'unknown', data: [], scores: [] };
   return { format: 1, preset, task, variant: ONNX_VARIANT, crop, sha256, dtype: 'float32', ...none };
 }
 
