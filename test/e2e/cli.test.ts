@@ -55,14 +55,22 @@ describe('elfin restore', () => {
 
   test('hostile files fail each with its code and leave nothing; the good one among them is restored', async () => {
     const out = join(folder, 'hostile');
-    // Each under a name of its own: two inputs with one output would be refused as a whole.
+    // Each under a name of its own: two inputs with one output would be refused.
     const inputs = join(folder, 'hostile-inputs');
     await mkdir(inputs);
     const files = HOSTILE.map(({ file }, index) => join(inputs, `${index}-${file}`));
     await Promise.all(HOSTILE.map(({ file }, index) => copyFile(join(fixtures, file), files[index]!)));
     const { code, stdout } = await elfin(['restore', ...files, photo, '-o', out, '--json', '--format', 'png']);
     const { images, ...counts } = JSON.parse(stdout.toString());
-    expect({ code, ...counts }).toEqual({ code: 1, restored: 1, failed: HOSTILE.length, leftOut: 0 });
+    expect({ code, ...counts }).toEqual({
+      code: 1,
+      restored: 1,
+      unchanged: 0,
+      skipped: 0,
+      failed: HOSTILE.length,
+      notBegun: 0,
+      leftOut: 0,
+    });
     const codes = images.slice(0, -1).map((image: { error: { code: string } }) => image.error.code);
     expect(Object.fromEntries(HOSTILE.map(({ file }, index) => [file, codes[index]]))).toEqual(
       Object.fromEntries(HOSTILE.map(({ file, code: wanted }) => [file, wanted])),
@@ -109,7 +117,7 @@ describe('elfin restore', () => {
     const large = join(folder, 'large.png');
     await writeFile(large, await codec.encode(noise(1600, 1200), { format: 'png' }));
     const { code, stderr } = await elfin(['restore', large, '-o', `${out}/`], { interruptAfterMs: 4000 });
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringMatching(oneLine('ABORTED')) });
+    expect({ code, stderr }).toMatchObject({ code: 130, stderr: expect.stringMatching(oneLine('ABORTED')) });
     expect(await readdir(out)).toEqual([]);
   });
 

@@ -42,18 +42,18 @@ async function waiting() {
 
 // Windows knows neither groups nor signals.
 describe.skipIf(process.platform === 'win32')('an interrupt ends the work in good order', () => {
-  const stopped = { code: 1, told: expect.stringMatching(/^elfin: [^\n]+ \[ABORTED\]\n$/), files: [] };
+  const stopped = (code: number) => ({ code, told: expect.stringMatching(/^elfin: [^\n]+ \[ABORTED\]\n$/), files: [] });
 
   test('sent to the whole group, as a terminal does, although the launcher passes it on as well', async () => {
     const { pid, end } = await waiting();
     process.kill(-pid, 'SIGINT');
-    expect(await end()).toEqual(stopped);
+    expect(await end()).toEqual(stopped(130));
   });
 
   test.each(['SIGINT', 'SIGTERM'] as const)('%s sent to the launcher alone', async (signal) => {
     const { pid, end } = await waiting();
     process.kill(pid, signal);
-    expect(await end()).toEqual(stopped);
+    expect(await end()).toEqual(stopped(signal === 'SIGINT' ? 130 : 143));
   });
 
   test('a second one, later, ends the process at once', async () => {
@@ -61,6 +61,6 @@ describe.skipIf(process.platform === 'win32')('an interrupt ends the work in goo
     process.kill(-pid, 'SIGINT');
     await sleep(1000);
     process.kill(-pid, 'SIGINT');
-    expect(await end()).toEqual({ code: 1, told: '', files: [] });
+    expect(await end()).toEqual({ code: 130, told: '', files: [] });
   });
 });

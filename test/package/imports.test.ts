@@ -107,9 +107,7 @@ describe('between packages', () => {
     const wrong = Object.keys(ARROWS).flatMap((unit) => {
       const names = Object.keys(manifestOf(unit).dependencies ?? {});
       const imported = shipped.filter(({ path }) => unitOf(path) === unit).flatMap(({ imports }) => imports);
-      const peers = new Set(
-        names.flatMap((name) => Object.keys(manifestOf(`node_modules/${name}`).peerDependencies ?? {})),
-      );
+      const peers = new Set(names.flatMap((name) => Object.keys(installed(unit, name).peerDependencies ?? {})));
       const used = (name: string) => imported.some(({ specifier }) => `${specifier}/`.startsWith(`${name}/`));
       return names.flatMap((name) => (used(name) || peers.has(name) ? [] : [`${unit}: ${name}`]));
     });
@@ -226,6 +224,12 @@ interface PackageJson {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+/** npm puts some of a package's dependencies into a folder of its own. */
+function installed(unit: string, name: string): PackageJson {
+  const own = `${unit}/node_modules/${name}`;
+  return manifestOf(existsSync(join(ROOT, own)) ? own : `node_modules/${name}`);
 }
 
 function manifestOf(unit: string): PackageJson {

@@ -2,6 +2,7 @@
 // Installed, the bundle runs in this very process. In a checkout the sources run, by a Node that strips types.
 import { spawn } from 'node:child_process';
 import * as modules from 'node:module';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,7 +23,8 @@ if (installed) {
   });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => console.error(`elfin: run npm install first (${error.message})`));
-  child.on('close', (code) => {
-    process.exitCode = code ?? 1;
+  child.on('close', (code, signal) => {
+    // What a signal ended is told as shells tell it.
+    process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
   });
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { closestName } from '@elfin/core';
 import { runVerb, type Verb } from './flags/command.ts';
+import { printable } from './io/printable.ts';
 import { EXIT, type ExitCode, printFailure, usageError } from './report/failure.ts';
 
 /** Every verb, loaded only when it is called: `elfin --help` needs no runtime. */
@@ -26,7 +28,7 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     load: async () => (await import('./verbs/serve.ts')).serve,
   },
   worker: {
-    about: 'Restore tiles and whole images for others (Open Inference Protocol v2)',
+    about: 'Restore for others, tiles and images (Open Inference Protocol v2)',
     load: async () => (await import('./verbs/worker.ts')).worker,
   },
   watch: {
@@ -41,6 +43,10 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
   purge: {
     about: 'Forget results, so that sources are asked again',
     load: async () => (await import('./verbs/purge.ts')).purge,
+  },
+  completions: {
+    about: 'Teach your shell the verbs and flags',
+    load: async () => (await import('./verbs/completions.ts')).completions,
   },
   doctor: {
     about: 'Check what this machine restores photos on',
@@ -59,9 +65,13 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
     process.stdout.write(`${version()}\n`);
     return EXIT.done;
   }
+  if (word === 'complete' && rest[0] === '--') {
+    await (await import('./verbs/completions.ts')).complete(rest.slice(1), VERBS);
+    return EXIT.done;
+  }
   const verb = Object.hasOwn(VERBS, word) ? VERBS[word] : undefined;
   if (!verb) {
-    printFailure(usageError(`There is no verb "${word}": it is one of ${Object.keys(VERBS).join(', ')}.`), {
+    printFailure(usageError(unknownVerb(word)), {
       debug: false,
     });
     return EXIT.usage;
@@ -69,13 +79,22 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
   return runVerb(await verb.load(), rest);
 }
 
+function unknownVerb(word: string): string {
+  const near = closestName(word, Object.keys(VERBS));
+  const name = printable(word);
+  if (near) return `There is no verb "${name}": did you mean elfin ${near}?`;
+  // A photo as the first word is what people try first.
+  if (/[./\\]/.test(word)) return `There is no verb "${name}": to restore it, say elfin restore ${name}.`;
+  return `There is no verb "${name}": it is one of ${Object.keys(VERBS).join(', ')}.`;
+}
+
 function overview(): string {
-  const lines = Object.entries(VERBS).map(([name, { about }]) => `  ${name.padEnd(10)}${about}\n`);
+  const lines = Object.entries(VERBS).map(([name, { about }]) => `  ${name.padEnd(13)}${about}\n`);
   return [
     'elfin restores degraded photos: rain, low light, underwater.\n\n',
     'USAGE  elfin <verb> [flags]\n\n',
     ...lines,
-    '\nelfin <verb> --help tells more. Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage or configuration.\n',
+    '\nelfin <verb> --help tells more.\nExit codes: 0 all done, 1 some inputs failed, 2 wrong usage or configuration,\n130 and 143 interrupted.\n',
   ].join('');
 }
 

@@ -1,41 +1,55 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { checkWritable, type EncodedOptions, type NodeRestorer, writeAtomically } from '@elfin/core/node';
+import { DEFAULT_LIMITS } from '@elfin/core';
+import { checkWritable, type EncodedOptions, type NodeRestorer } from '@elfin/core/node';
+import type { Outcome } from './batch/outcome.ts';
 import type { Input } from './io/inputs.ts';
 import { filesOf, type Target } from './io/outputs.ts';
+import { readPipe } from './io/pipe.ts';
 import { readStdin, writeStdout } from './io/stdio.ts';
 import { writeComparison, writeMap } from './report/compare.ts';
-import type { Outcome } from './verbs/restore.ts';
 
 /** What is to be done with one input. */
-export interface Wishes {
-  readonly options: EncodedOptions;
+export interface RestoreRequest {
+  readonly options: EncodedOptions & { readonly signal: AbortSignal };
   readonly force: boolean;
 }
 
 /**
  * One input to its target, with the pictures that were asked for beside it. That everything can be written is checked before
- * the work begins. Errors: those of `NodeRestorer.restoreEncoded`, OUTPUT_EXISTS, OUTPUT_UNWRITABLE.
+ * the work begins. Errors: those of `NodeRestorer.restoreFile`.
  */
 export async function restoreOne(
   restorer: NodeRestorer,
   input: Input,
   target: Target,
-  wishes: Wishes,
+  { options: given, force }: RestoreRequest,
 ): Promise<Outcome> {
   for (const path of filesOf(target)) {
     // Where the folder cannot be made, the check below says why.
     await mkdir(dirname(path), { recursive: true }).catch(() => undefined);
-    await checkWritable(path, wishes);
+    await checkWritable(path, { force });
   }
-  const source = input.path === '-' ? await readStdin(wishes.options.limits?.bytes) : input.path;
-  const options = { ...wishes.options, ...(target.format && { format: target.format }) };
-  const { bytes, report, degradation } = await restorer.restoreEncoded(source, options);
-  if (target.path === '-') await writeStdout(bytes);
-  else await writeAtomically(target.path, bytes, wishes);
-  const { comparison, map } = target;
-  if (comparison !== undefined) await writeComparison(comparison, source, bytes, wishes);
-  if (map !== undefined) await writeMap(map, degradation(), wishes);
-  const pictures = { ...(comparison !== undefined && { comparison }), ...(map !== undefined && { map }) };
-  return { input: input.path, output: target.path, ...pictures, report };
+  const source = await sourceOf(input, given);
+  const options = { ...given, ...(target.format && { format: target.format }) };
+  const { path, comparison, map } = target;
+  if (path === '-') {
+    const { bytes, report } = await restorer.restoreEncoded(source, options);
+    await writeStdout(bytes);
+    return { input: input.path, output: path, report };
+  }
+  const { report, degradation } = await restorer.restoreFile(source, path, { ...options, force });
+  if (comparison !== undefined) await writeComparison(comparison, source, path, { force });
+  if (map !== undefined) await writeMap(map, degradation(), { force });
+  return { input: input.path, output: path, comparison, map, report };
+}
+
+/** What the SDK is given: a path or a URL, or the bytes of what can be read but once. */
+async function sourceOf(
+  { path, kind }: Input,
+  { limits, signal }: RestoreRequest['options'],
+): Promise<string | Uint8Array> {
+  const limit = limits?.bytes ?? DEFAULT_LIMITS.bytes;
+  if (kind === 'stdin') return readStdin(limit);
+  return kind === 'pipe' ? readPipe(path, limit, signal) : path;
 }

@@ -1,7 +1,8 @@
-import { type ParseArgsConfig, parseArgs, stripVTControlCharacters } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { closestName, invalidOption } from '@elfin/core';
-import { type ArgsDef, type CommandDef, type ParsedArgs, renderUsage } from 'citty';
+import type { ArgsDef, ParsedArgs } from 'citty';
 import { EXIT, type ExitCode, exitCodeOf, failureOf, printFailure, usageError } from '../report/failure.ts';
+import { renderHelp } from './help.ts';
 
 /** A verb: its flags as a table (the help and the docs come from it) and what it does. */
 interface TypedVerb<T extends ArgsDef> {
@@ -26,6 +27,11 @@ export function defineVerb<const T extends ArgsDef>(verb: TypedVerb<T>): Verb {
   return { ...verb, run: ({ args, words }) => verb.run({ args: args as ParsedArgs<T & typeof COMMON>, words }) };
 }
 
+/** Declares flags apart from their verb, with the types that the table gives them. */
+export function defineFlags<const T extends ArgsDef>(flags: T): T {
+  return flags;
+}
+
 /** Flags that every verb takes. */
 export const COMMON = {
   json: { type: 'boolean', description: 'Print one JSON document on standard output, for programs' },
@@ -40,7 +46,7 @@ export async function runVerb(verb: Verb, argv: readonly string[]): Promise<Exit
   try {
     const args = { ...COMMON, ...verb.args };
     if (argv.includes('--help') || argv.includes('-h')) {
-      process.stdout.write(`${await help(verb, args)}\n`);
+      process.stdout.write(renderHelp({ ...verb, args }, process.stdout.columns));
       return EXIT.done;
     }
     const { values, positionals } = parseStrictly(verb.name, argv, args);
@@ -50,16 +56,6 @@ export async function runVerb(verb: Verb, argv: readonly string[]): Promise<Exit
     printFailure(error, { debug });
     return exitCodeOf(error);
   }
-}
-
-async function help(verb: Verb, args: ArgsDef): Promise<string> {
-  const definition: CommandDef<ArgsDef> = {
-    meta: { name: `elfin ${verb.name}`, description: verb.description },
-    args,
-  };
-  const examples = verb.examples.map((line) => `  ${line}`).join('\n');
-  const text = `${await renderUsage(definition)}\nEXAMPLES\n\n${examples}\n`;
-  return process.stdout.isTTY ? text : stripVTControlCharacters(text);
 }
 
 /**

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { expandInputs } from './inputs.ts';
-import { filesOf, type OutputWishes, planOutputs } from './outputs.ts';
+import { filesOf, type OutputFlags, planOutputs } from './outputs.ts';
 
 let folder = '';
 const here = process.cwd();
@@ -39,8 +39,11 @@ test.each([
   await put('a.jpg', 'b.png', 'sub/c.JPG', 'sub/holiday.map.png');
   const plan = async () => {
     const { inputs, leftOut } = await expandInputs([word], 'output' in wishes ? wishes.output : undefined);
-    const all: OutputWishes = { output: undefined, format: undefined, compare: true, map: true, ...wishes };
-    const files = [...(await planOutputs(inputs, all))].flatMap(([{ path }, target]) => [path, ...filesOf(target)]);
+    const all: OutputFlags = { output: undefined, format: undefined, compare: true, map: true, ...wishes };
+    const files = [...(await planOutputs(inputs, all)).targets].flatMap(([{ path }, target]) => [
+      path,
+      ...filesOf(target),
+    ]);
     return { files: files.map((file) => relative(folder, file)), leftOut };
   };
   const first = await plan();

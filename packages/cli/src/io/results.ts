@@ -30,7 +30,8 @@ export function withoutComparisons(files: readonly string[]): string[] {
 }
 
 function stemsOf(files: readonly string[]): ReadonlySet<string> {
-  return new Set(files.map((file) => file.slice(0, file.length - extname(file).length)));
+  // With its extension too: of two that differ in nothing else, each keeps it in its result's name.
+  return new Set(files.flatMap((file) => [file, file.slice(0, file.length - extname(file).length)]));
 }
 
 /** Also of a result of a result, whose own source may be gone. */

@@ -1,7 +1,7 @@
 import { ElfinError, type ErrorData, isElfinError } from '@elfin/core';
 
-/** Exit codes: every input done, some inputs failed, wrong usage or configuration. */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** Exit codes: every input done, some inputs failed, wrong usage or configuration; ended by SIGINT or SIGTERM, as shells count. */
+export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 /** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

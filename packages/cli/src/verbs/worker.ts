@@ -46,7 +46,7 @@ export const worker = defineVerb({
     },
   },
   examples: [
-    'elfin worker --device cuda --host 0.0.0.0   # ELFIN_WORKER_TOKEN is the token that callers need',
+    'ELFIN_WORKER_TOKEN=$(openssl rand -hex 16) elfin worker --device cuda --host 0.0.0.0',
     'elfin restore photo.jpg --device http://127.0.0.1:8000',
   ],
   async run({ args, words }) {

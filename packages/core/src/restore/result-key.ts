@@ -11,7 +11,7 @@ import { DEFAULT_TILE, maxOverlap } from '../tiling/plan.ts';
  * Raised whenever the same weights, options and codec would give other pixels (a change to the graph's arithmetic or to the
  * tiling): every stored result is then made anew.
  */
-const RESULT_VERSION = 4;
+export const RESULT_VERSION = 4;
 
 const ROWS: readonly (readonly [ResultOptionName, OptionRow])[] = (
   Object.entries(RESULT_OPTIONS) as [ResultOptionName, OptionRow][]

@@ -1,0 +1,34 @@
+import { ElfinError } from '@elfin/core';
+
+/** The signals that end a batch in good order. */
+export type EndingSignal = 'SIGINT' | 'SIGTERM';
+
+/** Ctrl-C or SIGTERM, listened to while a batch is under way. */
+export interface Interruption extends Disposable {
+  /** Aborted by the first signal: the work in hand stops and leaves nothing half-written. A second one ends the process at once. */
+  readonly signal: AbortSignal;
+  /** Which one came. */
+  readonly by: EndingSignal | undefined;
+}
+
+/** Listens until disposed of. */
+export function listenForInterruption(): Interruption {
+  const controller = new AbortController();
+  let by: EndingSignal | undefined;
+  const stop = (signal: EndingSignal) => {
+    by = signal;
+    controller.abort(new ElfinError('ABORTED', 'Interrupted.'));
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  return {
+    signal: controller.signal,
+    get by() {
+      return by;
+    },
+    [Symbol.dispose]() {
+      process.off('SIGINT', stop);
+      process.off('SIGTERM', stop);
+    },
+  };
+}
