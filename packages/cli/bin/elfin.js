@@ -6,11 +6,13 @@ import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// What was compiled once is kept in the system's temporary folder (NODE_COMPILE_CACHE moves it): half the time to start.
-modules.enableCompileCache?.();
+const installed = import.meta.url.includes('/node_modules/');
+// What was compiled once is kept, which halves the time to start: in this package's own folder, to go away with it, and in a
+// checkout where other tools keep theirs. NODE_COMPILE_CACHE moves it; where nothing may be written, nothing is kept.
+const own = installed ? '../.cache/compiled' : '../../../node_modules/.cache/elfin/compiled';
+modules.enableCompileCache?.(process.env.NODE_COMPILE_CACHE ?? fileURLToPath(new URL(own, import.meta.url)));
 const kept = modules.getCompileCacheDir?.();
 
-const installed = import.meta.url.includes('/node_modules/');
 if (installed) {
   await import('../dist/main.js');
 } else {

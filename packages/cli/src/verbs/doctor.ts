@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
-import { availableParallelism, freemem, tmpdir, totalmem } from 'node:os';
-import { createRestorer } from '@elfin/core/node';
+import { freemem, tmpdir } from 'node:os';
+import { createRestorer, processLimits } from '@elfin/core/node';
 import { defineVerb } from '../flags/command.ts';
 import { createDevice, DEVICE_FLAG } from '../flags/device.ts';
 import { allBundled, bundledModels } from '../flags/models.ts';
@@ -24,13 +24,17 @@ export const doctor = defineVerb({
     await using device = await createDevice(args.device);
     const checks = [
       await check('node', async () => {
-        const [major = 0] = process.versions.node.split('.').map(Number);
-        if (major < 20) throw new Error(`Node ${process.versions.node} is too old: install 20 or newer.`);
+        const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+        if (major < 20 || (major === 20 && minor < 19))
+          throw new Error(`Node ${process.versions.node} is too old: install 20.19 or newer.`);
         return `Node ${process.versions.node} on ${process.platform} ${process.arch}`;
       }),
       await check('machine', async () => {
         const giga = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-        return `${availableParallelism()} threads, ${giga(freemem())} of ${giga(totalmem())} memory free`;
+        const { threads, quota, memory, constrained } = processLimits();
+        const free = Math.min(memory, process.availableMemory?.() ?? freemem());
+        const paid = quota === undefined ? '' : ` (the container's quota is ${quota.toFixed(2)} processors)`;
+        return `${threads} threads${paid}, ${giga(free)} of ${giga(memory)} memory free${constrained ? " within the container's limit" : ''}`;
       }),
       await check('temporary files', async () => {
         const { bavail, bsize } = await statfs(tmpdir());

@@ -11,4 +11,5 @@ export {
   type NodeRestorer,
   type NodeRestorerOptions,
 } from '../restore/node-restorer.ts';
+export { type ProcessLimits, processLimits } from '../runtime/node/limits.ts';
 export { createNodeRuntime, type NodeDevice, type NodeRuntimeOptions } from '../runtime/node/node.ts';

@@ -6,13 +6,13 @@ import { afterEach, expect, test } from 'vitest';
 import { TensorProto_DataType as DataType, ModelProtoSchema } from '../../../../test/helpers/onnx/onnx_pb.js';
 import { ElfinError } from '../base/errors.ts';
 import type { Engine } from './engine.ts';
-import { importOrtNode } from './node/native.ts';
+import { createHostedEngine } from './node/hosted.ts';
+import { importOrtNode, type NodeEngine } from './node/native.ts';
 import { callEngine, serveEngine } from './node/port.ts';
-import { createThreadEngine } from './node/thread.ts';
 import { createOrtEngine, toElfinError } from './ort/ort.ts';
 
 const CPU = { executionProviders: ['cpu'], logSeverityLevel: 4 } as const;
-const thread = createThreadEngine();
+const thread = createHostedEngine();
 afterEach(() => thread.idle());
 
 const engines: [string, () => Engine][] = [
@@ -49,6 +49,17 @@ test('the thread ends when the calls under way are done; its graphs are gone, an
   const fresh = await thread.engine.load(filled([3n]), CPU);
   await expect(thread.engine.run(old.handle, {})).rejects.toMatchObject({ code: 'RUNTIME_FAILED' });
   expect((await thread.engine.run(fresh.handle, {})).out!.shape).toEqual([3]);
+});
+
+test('fourteen threads at once print no warning', async () => {
+  const warnings: string[] = [];
+  const warned = ({ message }: Error) => warnings.push(message);
+  process.on('warning', warned);
+  const many = Array.from({ length: 14 }, () => createHostedEngine());
+  await Promise.all(many.map(({ engine }) => engine.load(filled([1n]), CPU)));
+  await Promise.all(many.map(({ idle }) => idle()));
+  process.removeListener('warning', warned);
+  expect(warnings).toEqual([]);
 });
 
 test('a process that exits while a tile is running does so in peace', async () => {
@@ -95,7 +106,8 @@ test('anything else is RUNTIME_FAILED in one line, with its cause', () => {
 });
 
 test('errors cross a channel with code, message, data and cause', async () => {
-  const failing: Engine = {
+  const failing: NodeEngine = {
+    describe: () => Promise.reject(new ElfinError('RUNTIME_UNAVAILABLE', 'none')),
     load: () => Promise.reject(new ElfinError('OUT_OF_MEMORY', 'too large', { data: { side: 9 }, cause: 'why' })),
     run: () => Promise.reject(new Error('std::bad_alloc')),
     unload: async () => {},

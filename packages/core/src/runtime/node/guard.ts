@@ -1,4 +1,4 @@
-import type { Engine } from '../engine.ts';
+import type { NodeEngine } from './native.ts';
 
 /*
  * A worker thread that is stopped while it is inside onnxruntime-node takes the process down with it: the addon, back from
@@ -14,7 +14,7 @@ export function createGuard(): SharedArrayBuffer {
 }
 
 /** The thread's side: an engine that does not begin anything once the process is leaving. */
-export function guardNativeCalls(engine: Engine, guard: SharedArrayBuffer): Engine {
+export function guardNativeCalls(engine: NodeEngine, guard: SharedArrayBuffer): NodeEngine {
   const state = new Int32Array(guard);
   const within = async <T>(work: () => Promise<T>): Promise<T> => {
     Atomics.add(state, BUSY, 1);
@@ -28,6 +28,7 @@ export function guardNativeCalls(engine: Engine, guard: SharedArrayBuffer): Engi
     return new Promise<never>(() => {});
   };
   return {
+    describe: () => within(() => engine.describe()),
     load: (...given) => within(() => engine.load(...given)),
     run: (...given) => within(() => engine.run(...given)),
     unload: (...given) => within(() => engine.unload(...given)),

@@ -1,15 +1,12 @@
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-common';
 import { ElfinError } from '../../base/errors.ts';
-import type { Engine } from '../engine.ts';
 import { type Candidate, createLocalRuntime, type LocalRuntime } from '../local.ts';
-import { createOrtEngine } from '../ort/ort.ts';
-import { importOrtNode } from './native.ts';
-import { createThreadEngine } from './thread.ts';
+import { createHostedEngine } from './hosted.ts';
+import { processLimits } from './limits.ts';
+import { createNodeEngine, type NodeEngine } from './native.ts';
+import { silenceTelemetry } from './telemetry.ts';
 
 /** Devices that onnxruntime-node may offer, best first as `auto` tries them. */
 const AUTO = ['cuda', 'webgpu', 'cpu'] as const;
@@ -17,13 +14,17 @@ const DEVICES = ['auto', ...AUTO, 'tensorrt', 'dml', 'coreml'] as const;
 export type NodeDevice = (typeof DEVICES)[number];
 
 export interface NodeRuntimeOptions {
-  /** `auto` (default): CUDA, else WebGPU, else the CPU. Anything else: that and nothing else. */
+  /**
+   * `auto` (default): CUDA, else WebGPU, else the CPU; without a working onnxruntime-node, onnxruntime-web where that is installed.
+   * Anything else: that and nothing else.
+   */
   readonly device?: NodeDevice;
   /** Threads of the CPU provider; as many as the process may use by default. */
   readonly threads?: number;
   /**
    * Whether ONNX Runtime has a thread of its own (default), so that a running tile does not block this thread's event loop.
-   * Without it no worker file is needed, which suits programs bundled into one file.
+   * Without it no worker file is needed, which suits programs bundled into one file; on the main thread only. Callers that are
+   * worker threads themselves get a process instead, so that they can be terminated at any time.
    */
   readonly thread?: boolean;
 }
@@ -33,18 +34,29 @@ export interface NodeRuntimeOptions {
  * provider was taken and why each better one was not.
  *
  * Errors: OPTION_INVALID here; RUNTIME_UNAVAILABLE from `open` where onnxruntime-node or the device asked for is missing.
+ *
+ * onnxruntime-node's reports to its maker are switched off for the whole process (`ORT_DISABLE_TELEMETRY`), unless that variable is set.
  */
 export function createNodeRuntime(options: NodeRuntimeOptions = {}): LocalRuntime {
-  const { device = 'auto', threads = availableParallelism(), thread = true } = options;
+  const { device = 'auto', threads = processLimits().threads, thread = true } = options;
   if (!DEVICES.includes(device)) {
     throw new ElfinError('OPTION_INVALID', `device must be one of ${DEVICES.join(', ')}, not ${device}.`);
   }
   if (!(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
     throw new ElfinError('OPTION_INVALID', `threads must be a whole number from 1 to 1024, not ${threads}.`);
   }
-  const { engine, idle }: { engine: Engine; idle?: () => Promise<void> } = thread
-    ? createThreadEngine()
-    : { engine: createOrtEngine(importOrtNode) };
+  // A worker thread that is ended inside the addon takes the process along, and hears of it too late to do anything.
+  if (!thread && !isMainThread) {
+    throw new ElfinError(
+      'OPTION_INVALID',
+      'thread: false is for the main thread alone: a worker thread that is ended in the middle of a tile would end the process.',
+    );
+  }
+  silenceTelemetry(isMainThread);
+  const wasm = device === 'auto';
+  const { engine, idle }: { engine: NodeEngine; idle?: () => Promise<void> } = thread
+    ? createHostedEngine({ wasm })
+    : { engine: createNodeEngine({ wasm }) };
   let survey: Promise<Survey> | undefined;
   return createLocalRuntime({
     name: 'onnxruntime-node',
@@ -52,7 +64,7 @@ export function createNodeRuntime(options: NodeRuntimeOptions = {}): LocalRuntim
     ...(idle ? { idle } : {}),
     survey: () => {
       // What could not be loaded once is tried anew the next time.
-      survey ??= surveyNode(device, threads).catch((error) => {
+      survey ??= surveyNode(engine, device, threads).catch((error) => {
         survey = undefined;
         throw error;
       });
@@ -67,20 +79,32 @@ interface Survey {
   readonly declined: { provider: string; reason: string }[];
 }
 
-async function surveyNode(device: NodeDevice, threads: number): Promise<Survey> {
-  const ort = await importOrtNode();
-  const listed = ort.listSupportedBackends().map(({ name }) => name);
+async function surveyNode(engine: NodeEngine, device: NodeDevice, threads: number): Promise<Survey> {
+  const { name, version, providers, cuda, reason: instead } = await engine.describe();
+  const implementation = `${name} ${version}`;
+  if (name === 'onnxruntime-web') {
+    const declined = [{ provider: 'onnxruntime-node', reason: instead ?? '' }];
+    return { implementation, candidates: [WASM], declined };
+  }
   const candidates: Candidate[] = [];
   const declined: { provider: string; reason: string }[] = [];
   for (const provider of device === 'auto' ? AUTO : [device]) {
-    const reason = listed.includes(provider)
-      ? (device === 'auto' || provider === 'cuda') && (await hopeless(provider))
-      : `this build of onnxruntime-node offers only ${listed.join(', ')}`;
+    const reason = providers.includes(provider)
+      ? (device === 'auto' || provider === 'cuda') && hopeless(provider, cuda)
+      : `this build of onnxruntime-node offers only ${providers.join(', ')}`;
     if (reason) declined.push({ provider, reason });
     else candidates.push(candidate(provider, threads));
   }
-  return { implementation: `onnxruntime-node ${ort.env.versions.node}`, candidates, declined };
+  return { implementation, candidates, declined };
 }
+
+const WASM: Candidate = {
+  provider: 'wasm',
+  threads: 1,
+  target: 'wasm',
+  options: { executionProviders: ['wasm'], graphOptimizationLevel: 'all', logSeverityLevel: 4 },
+  probe: false,
+};
 
 function candidate(provider: string, threads: number): Candidate {
   const cpu = provider === 'cpu';
@@ -102,23 +126,13 @@ function candidate(provider: string, threads: number): Candidate {
  * Why trying a provider would be in vain, where a look at the machine tells: the attempt itself makes native libraries print
  * warnings that no setting silences. Undefined where it has to be tried.
  */
-async function hopeless(provider: string): Promise<string | undefined> {
+function hopeless(provider: string, cuda: boolean): string | undefined {
   if (process.platform !== 'linux') return undefined;
   if (provider === 'webgpu') {
     const devices = ['/dev/dri', '/dev/nvidia0', '/dev/dxg'];
     return devices.some((path) => existsSync(path)) ? undefined : `no GPU: none of ${devices.join(', ')} exists`;
   }
-  if (provider === 'cuda') {
-    const library = 'libonnxruntime_providers_cuda.so';
-    return (await besideOrt(library))
-      ? undefined
-      : `${library} is not installed; docs/deploy-gpu.md tells how to add CUDA to onnxruntime-node`;
-  }
-  return undefined;
-}
-
-async function besideOrt(file: string): Promise<boolean> {
-  const root = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')), '..', 'bin');
-  const versions = await readdir(root).catch(() => []);
-  return versions.some((version) => existsSync(join(root, version, process.platform, process.arch, file)));
+  return provider === 'cuda' && !cuda
+    ? 'libonnxruntime_providers_cuda.so is not installed; docs/deploy-gpu.md tells how to add CUDA to onnxruntime-node'
+    : undefined;
 }

@@ -1,15 +1,15 @@
 import { ElfinError, type ElfinErrorCode, type ErrorData, isElfinError } from '../../base/errors.ts';
 import type { Tensor } from '../../base/tensor.ts';
-import type { Engine } from '../engine.ts';
 import { toElfinError } from '../ort/ort.ts';
 import type { Outputs } from '../runtime.ts';
+import type { NodeEngine } from './native.ts';
 
-/** What a message channel of Node's worker threads and of the web's workers both offer. */
+/** How messages reach the far end. */
 export interface MessageEndpoint {
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
 }
 
-type Method = keyof Engine;
+type Method = keyof NodeEngine;
 interface Call {
   readonly id: number;
   readonly method: Method;
@@ -20,7 +20,7 @@ type Answer =
   | { readonly id: number; readonly error: { code: ElfinErrorCode; message: string; data: ErrorData; cause?: string } };
 
 /** The worker's side: answers calls by an engine that lives in this thread. Feed it every message received. */
-export function serveEngine(engine: Engine, endpoint: MessageEndpoint): (message: unknown) => Promise<void> {
+export function serveEngine(engine: NodeEngine, endpoint: MessageEndpoint): (message: unknown) => Promise<void> {
   return async (message) => {
     const { id, method, arguments: given } = message as Call;
     try {
@@ -39,7 +39,7 @@ export function callEngine(
   endpoint: MessageEndpoint,
   busy: (calls: number) => void,
 ): {
-  readonly engine: Engine;
+  readonly engine: NodeEngine;
   receive(message: unknown): void;
   /** The far end is gone: what was asked of it, and whatever will be, fails with this. */
   fail(error: ElfinError): void;
@@ -65,9 +65,10 @@ export function callEngine(
   };
   return {
     engine: {
-      load: (...given) => call('load', ...given) as ReturnType<Engine['load']>,
-      run: (...given) => call('run', ...given) as ReturnType<Engine['run']>,
-      unload: (...given) => call('unload', ...given) as ReturnType<Engine['unload']>,
+      describe: () => call('describe') as ReturnType<NodeEngine['describe']>,
+      load: (...given) => call('load', ...given) as ReturnType<NodeEngine['load']>,
+      run: (...given) => call('run', ...given) as ReturnType<NodeEngine['run']>,
+      unload: (...given) => call('unload', ...given) as ReturnType<NodeEngine['unload']>,
     },
     receive(message) {
       const answer = message as Answer;

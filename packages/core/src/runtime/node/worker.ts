@@ -1,19 +1,35 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { createOrtEngine } from '../ort/ort.ts';
 import { guardNativeCalls } from './guard.ts';
-import { importOrtNode } from './native.ts';
+import { createNodeEngine } from './native.ts';
+import type { MessageEndpoint } from './port.ts';
 import { serveEngine } from './port.ts';
 
-// The thread in which node.ts keeps onnxruntime-node, whose `run` blocks the event loop of the thread that calls it.
+/** What a thread or a process that runs ONNX Runtime is told when it starts. */
+export interface HostData {
+  readonly wasm: boolean;
+  /** Shared with a thread alone. */
+  readonly guard?: SharedArrayBuffer | undefined;
+}
+
+// Where host.ts keeps ONNX Runtime, whose `run` blocks the event loop of the thread that calls it.
 if (parentPort) {
   const port = parentPort;
-  const engine = createOrtEngine(async () => {
-    const ort = await importOrtNode();
-    // This thread's own copy of the setting. A GPU library that is missing becomes a reason in `backend.declined`; ONNX
-    // Runtime would print it in red on top.
-    ort.env.logLevel = 'fatal';
-    return ort;
-  });
-  const guarded = guardNativeCalls(engine, workerData as SharedArrayBuffer);
-  port.on('message', serveEngine(guarded, { postMessage: (message, transfer) => port.postMessage(message, transfer) }));
+  const { wasm, guard } = workerData as HostData;
+  const engine = guardNativeCalls(createNodeEngine({ wasm, silent: true }), guard!);
+  port.on(
+    'message',
+    serve(engine, (message, transfer) => port.postMessage(message, transfer)),
+  );
+} else if (process.send) {
+  // An interrupt of the terminal reaches this process too; who started it decides when the work ends.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  process.once('disconnect', () => process.exit());
+  const { wasm } = JSON.parse(process.argv[2]!) as HostData;
+  // An answer that finds nobody is no failure: `disconnect` comes next.
+  const answer = (message: unknown) => void process.send!(message, () => {});
+  process.on('message', serve(createNodeEngine({ wasm, silent: true }), answer));
+}
+
+function serve(engine: ReturnType<typeof createNodeEngine>, postMessage: MessageEndpoint['postMessage']) {
+  return serveEngine(engine, { postMessage });
 }
