@@ -11,8 +11,8 @@ function entries(folder: string): Record<string, string> {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   const exported = Object.values<string | Record<string, string>>(manifest.exports ?? {});
   const pairs = exported.flatMap((target) =>
-    typeof target === 'object' && target['@elfin/source'] && target.import && !forPages(target['@elfin/source'])
-      ? [[target.import.replace('./dist/', '').replace(/\.js$/, ''), join(folder, target['@elfin/source'])]]
+    typeof target === 'object' && target['@elfin/source'] && target.default && !forPages(target['@elfin/source'])
+      ? [[target.default.replace('./dist/', '').replace(/\.js$/, ''), join(folder, target['@elfin/source'])]]
       : [],
   );
   // A command's bin loads the bundle of its main file.
