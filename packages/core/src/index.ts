@@ -11,6 +11,7 @@ export * from './graph/summary.ts';
 export type * from './image/codec.ts';
 export { DEFAULT_LIMITS, DEFAULT_QUALITY } from './image/codec.ts';
 export * from './image/fit.ts';
+export { cutMetadata } from './image/metadata/cut.ts';
 export type * from './image/pixels.ts';
 export { probeImage } from './image/probe.ts';
 export type { OutputName } from './model/build.ts';

@@ -16,7 +16,7 @@ import {
 } from './restore/inference.ts';
 import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
 import { checkRestoreOptions, RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
-import type { RestoreReport } from './restore/report.ts';
+import { finishReport, type RestoreReport } from './restore/report.ts';
 import { finishOf } from './restore/run-model.ts';
 import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/work.ts';
 import type { Backend } from './runtime/runtime.ts';
@@ -123,7 +123,12 @@ export function assembleRestorer<Input>(
           encode: 0,
           total: ended - called,
         };
-        return { image: restored, degradation: () => prior.image, ...beside, report: { ...done, warnings, timings } };
+        return {
+          image: restored,
+          degradation: () => prior.image,
+          ...beside,
+          report: finishReport(done, { warnings, timings, kept: 'pixels' }),
+        };
       });
     },
     async infer(input, options) {
@@ -140,7 +145,7 @@ export function assembleRestorer<Input>(
         const ended = performance.now();
         const [queue, decode, restore] = [begun - called, decoded - begun, ended - decoded];
         const timings = { queue, decode, restore, encode: 0, total: ended - called };
-        return { residual, report: { ...report, warnings, timings } };
+        return { residual, report: finishReport(report, { warnings, timings, kept: 'pixels' }) };
       });
     },
     async apply({ residual, report }, input, options = {}) {

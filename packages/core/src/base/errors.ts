@@ -16,7 +16,7 @@ export const ERRORS = {
   OPTION_INVALID: { fault: 'input', retry: false },
   INPUT_UNREADABLE: { fault: 'input', retry: false },
   OUTPUT_EXISTS: { fault: 'input', retry: false },
-  OUTPUT_UNWRITABLE: { fault: 'input', retry: false },
+  OUTPUT_UNWRITABLE: { fault: 'environment', retry: true },
   // Weights and models.
   WEIGHTS_CORRUPT: { fault: 'input', retry: false },
   WEIGHTS_UNSUPPORTED: { fault: 'input', retry: false },

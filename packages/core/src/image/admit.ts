@@ -1,16 +1,18 @@
 import { ElfinError, isElfinError } from '../base/errors.ts';
 import { DEFAULT_LIMITS, type DecodeOptions, type Header, type Limits } from './codec.ts';
-import { truncated } from './formats/bytes.ts';
+import { corrupt, truncated } from './formats/bytes.ts';
 import type { Format } from './formats/format.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
 import { checkBytes } from './limits.ts';
-import type { Warning } from './warnings.ts';
+import { type Warning, warning } from './warnings.ts';
 
 /** A file that may be decoded. */
 export interface Admitted {
   readonly header: Header;
   readonly format: Format;
   readonly warnings: readonly Warning[];
+  /** What to decode: the file, or the file without damage that was forgiven. */
+  readonly bytes: Uint8Array;
 }
 
 /**
@@ -20,13 +22,14 @@ export interface Admitted {
  * @param formatOf gives the reader of the file's format: `formatOf` of probe.ts, or one that loads it first
  */
 export async function admitImage(
-  bytes: Uint8Array,
+  given: Uint8Array,
   formatOf: (bytes: Uint8Array) => Format | Promise<Format>,
   options: Pick<DecodeOptions, 'limits' | 'animated' | 'strict'> = {},
 ): Promise<Admitted> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  checkBytes(bytes.length, limits.bytes);
-  const format = await formatOf(bytes);
+  checkBytes(given.length, limits.bytes);
+  const format = await formatOf(given);
+  const { bytes, flaws } = format.mend?.(given) ?? { bytes: given, flaws: [] };
   const header = format.header(bytes);
   checkPixels(header, limits);
   if (header.frames > 1 && options.animated !== 'first') {
@@ -36,8 +39,11 @@ export async function admitImage(
       { data: { frames: header.frames, format: header.format } },
     );
   }
-  if (!wholeEnough(bytes, format)) throw truncated(FORMAT_NAMES[header.format], bytes.length);
-  return { header, format, warnings: [] };
+  if (!wholeEnough(bytes, format)) throw truncated(FORMAT_NAMES[header.format], given.length);
+  const name = FORMAT_NAMES[header.format];
+  if (flaws.length > 0 && options.strict) throw corrupt(name, `it has ${flaws.join(' and ')} (strict)`);
+  const forgiven = `The ${name} has ${flaws.join(' and ')}, which was forgiven.`;
+  return { header, format, bytes, warnings: flaws.length > 0 ? [warning('damage-forgiven', forgiven)] : [] };
 }
 
 function checkPixels({ width, height }: Header, limits: Limits): void {

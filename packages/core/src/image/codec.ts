@@ -48,6 +48,10 @@ export interface Metadata {
   readonly xmp?: Uint8Array;
   readonly iptc?: Uint8Array;
   readonly density?: number;
+  /** A signed history of the file (C2PA) is there. It is never written again: it is not true of other pixels. */
+  readonly provenance?: boolean | undefined;
+  /** A video, a gain map or another picture stands behind the first. It is never written again. */
+  readonly trailer?: boolean | undefined;
   /** What the pixels' numbers mean: an ICC profile, code points of H.273, or PNG's gamma and primaries; sRGB without any. */
   readonly icc?: Uint8Array | undefined;
   readonly cicp?: Cicp | undefined;

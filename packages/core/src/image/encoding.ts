@@ -11,7 +11,7 @@ import { writeProfile } from './colour/icc.ts';
 import { isSrgb } from './colour/rendition.ts';
 import { isHdr, isPlain, spaceOfCicp, spaceOfGamma } from './colour/space.ts';
 import { FORMAT_NAMES } from './formats/sniff.ts';
-import { embedMetadata } from './metadata/embed.ts';
+import { embedMetadata, unkept } from './metadata/embed.ts';
 import { applyPolicy } from './metadata/policy.ts';
 import { checkPixels, flattenOnWhite, type PixelImage, toDepth } from './pixels.ts';
 import { type Warning, warning } from './warnings.ts';
@@ -74,7 +74,11 @@ export function fitToFormat(image: PixelImage, format: OutputFormat): PixelImage
 }
 
 /** What of a source will not be in a file of `format`, told beforehand. */
-export function lossesOf(header: Header, format: OutputFormat): Warning[] {
+export function lossesOf(
+  header: Header,
+  metadata: Metadata,
+  { format, policy = 'none' }: Pick<EncodeOptions, 'format' | 'policy'>,
+): Warning[] {
   const name = FORMAT_NAMES[format];
   const most = MOST_BITS[format];
   const found: Warning[] = [];
@@ -88,6 +92,18 @@ export function lossesOf(header: Header, format: OutputFormat): Warning[] {
   if (header.frames > 1) {
     found.push(warning('frames-dropped', `The first of ${header.frames} frames or pages was taken.`));
   }
+  if (metadata.trailer) {
+    const text =
+      'A video, a gain map or another picture behind the photo was left out, with the metadata that speak of it.';
+    found.push(warning('trailer-dropped', text));
+  }
+  if (policy === 'keep' && metadata.provenance) {
+    const text = 'The signed history (C2PA) was left out: it is not true of restored pixels.';
+    found.push(warning('provenance-dropped', text));
+  }
+  const lost = policy === 'keep' ? unkept(metadata, format) : [];
+  if (lost.length > 0)
+    found.push(warning('metadata-dropped', `${name} cannot hold this file's ${lost.join(' and ')}.`));
   return found;
 }
 

@@ -2,12 +2,13 @@ import { checkNames } from '../base/check.ts';
 import type { EncodeOptions, Header, ImageFormat, Metadata, OutputFormat } from '../image/codec.ts';
 import { SHARP } from '../image/codecs/sharp-pipeline.ts';
 import { checkEncode, lossesOf } from '../image/encoding.ts';
+import { cutMetadata } from '../image/metadata/cut.ts';
 import { openPicture, spaceOf, untagged } from '../image/picture.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { createFileSink, decodeToFile } from '../image/raw-file.ts';
 import { imageSink } from '../tiling/pixels.ts';
 import { RESTORE_OPTION_NAMES, type RestoreOptions } from './options.ts';
-import type { RestoreReport } from './report.ts';
+import { finishReport, type RestoreReport } from './report.ts';
 import type { Workshop } from './work.ts';
 
 /** How a restored image is written. */
@@ -77,8 +78,12 @@ export async function restoreThroughFiles(
     const piece = { source: picture.source, sink: picture.into(sink), prior };
     const done = await workshop.restore(piece, model, limited);
     const restored = performance.now();
-    const bytes = await sink.encode({ ...encoding, signal });
-    const warnings = [...raw.warnings, ...lossesOf(header, format)];
+    // Nothing was found: the file itself, as long as it is what was asked for.
+    const own = done.task === 'none' && isOwn(header, format) && metadata === raw.metadata;
+    const bytes = own
+      ? cutMetadata(given, { ...header, format }, metadata, policy)
+      : await sink.encode({ ...encoding, signal });
+    const warnings = [...raw.warnings, ...(own ? [] : lossesOf(header, metadata, encoding))];
     const ended = performance.now();
     const timings = {
       queue: begun - called,
@@ -87,8 +92,14 @@ export async function restoreThroughFiles(
       encode: ended - restored,
       total: ended - called,
     };
-    return { bytes, format, header, metadata, degradation: () => prior.image, report: { ...done, warnings, timings } };
+    const report = finishReport(done, { warnings, timings, kept: own ? 'source' : 'encoded' });
+    return { bytes, format, header, metadata, degradation: () => prior.image, report };
   });
+}
+
+/** Whether a source is already a still of this format. */
+function isOwn(header: Header, format: OutputFormat): boolean {
+  return header.format === format && header.frames === 1;
 }
 
 function writable(format: ImageFormat): OutputFormat {

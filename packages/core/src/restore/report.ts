@@ -49,9 +49,29 @@ export interface RestoredReport {
 export interface UntouchedReport {
   readonly task: 'none';
   readonly classification: Classification;
+  /**
+   * `source`: the bytes are the source's own, but for metadata that the policy takes out. `encoded`: another format was asked for,
+   * so the same pixels were encoded. `pixels`: nothing was encoded.
+   */
+  readonly kept: 'source' | 'encoded' | 'pixels';
   readonly warnings: readonly Warning[];
   readonly timings: Timings;
 }
 
+/** A report before the facade has put its own to it. */
+export type WorkReport = RestoreReport extends infer R
+  ? R extends unknown
+    ? Omit<R, 'timings' | 'warnings' | 'kept'>
+    : never
+  : never;
+
 /** What was done: restored by a model, or left alone by `auto`. */
 export type RestoreReport = RestoredReport | UntouchedReport;
+
+/** What only the facade knows, put to what was done. */
+export function finishReport(
+  done: WorkReport,
+  { kept, ...beside }: Pick<UntouchedReport, 'warnings' | 'timings' | 'kept'>,
+): RestoreReport {
+  return done.task === 'none' ? { ...done, kept, ...beside } : { ...done, ...beside };
+}

@@ -19,10 +19,12 @@ import {
   checkRestoreOptions,
   type RestoreOptions,
 } from './options.ts';
-import type { RestoreReport } from './report.ts';
+import type { WorkReport } from './report.ts';
 import { finishOf, inferResidual, type ModelRun, restoreInto } from './run-model.ts';
 import { createSessionPool } from './sessions.ts';
 import { chooseWorkingSize } from './working-size.ts';
+
+export type { WorkReport } from './report.ts';
 
 export interface WorkshopOptions {
   readonly models: Models;
@@ -40,12 +42,6 @@ export interface Piece {
   /** Takes the predicted degradation, at half resolution. */
   readonly prior?: PixelSink | undefined;
 }
-
-export type WorkReport = RestoreReport extends infer R
-  ? R extends unknown
-    ? Omit<R, 'timings' | 'warnings'>
-    : never
-  : never;
 
 /** What restoring an image from memory and from a file have in common. */
 export interface Workshop {

@@ -1,6 +1,7 @@
 import {
   applyFit,
   type Codec,
+  cutMetadata,
   ElfinError,
   type Header,
   type OutputFormat,
@@ -142,6 +143,13 @@ export function createLocalPlace(options: LocalPlaceOptions): Place {
               };
       }
       const plan = planFit(header, wanted);
+      const whole = plan.width === header.width && plan.height === header.height && header.frames === 1;
+      if (restored?.task === 'none' && whole && wanted.format === header.format) {
+        // Nothing was found and nothing else is asked for: the file itself, its compressed pixels untouched.
+        const { format } = wanted;
+        const own = cutMetadata(bytes, { ...header, format }, decoded.metadata, wanted.metadata);
+        return { bytes: own, width: plan.width, height: plan.height, restored };
+      }
       return timed('encode', context, async () => {
         const fitted = await applyFit(image, plan, codec);
         if (signal.aborted) throw signal.reason;

@@ -64,7 +64,7 @@ describe('errors of the SDK', () => {
     ['SlowDown', 503, 'STORE_FAILED', true],
     ['TimeoutError', undefined, 'STORE_FAILED', true],
     ['XMinioInvalidResourceName', 400, 'KEY_UNSAFE', false],
-    ['ObjectParentIsFile', 409, 'OUTPUT_UNWRITABLE', false],
+    ['ObjectParentIsFile', 409, 'OUTPUT_EXISTS', false],
     ['AbortError', undefined, 'ABORTED', false],
     ['InvalidObjectState', 403, 'OBJECT_ARCHIVED', false],
     ['PermanentRedirect', 301, 'INPUT_UNREADABLE', false],

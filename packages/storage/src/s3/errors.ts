@@ -42,13 +42,13 @@ const settings: Meaning = {
 };
 const occupied: Meaning = {
   remedy: 'person',
-  code: 'OUTPUT_UNWRITABLE',
+  code: 'OUTPUT_EXISTS',
   advice: 'choose a destination that is not both an object and a folder',
 };
 const unsafe: Meaning = { remedy: 'final', code: 'KEY_UNSAFE', advice: 'rename the object' };
 const tooLarge: Meaning = {
   remedy: 'final',
-  code: 'OUTPUT_UNWRITABLE',
+  code: 'IMAGE_TOO_MANY_BYTES',
   advice: 'the result is larger than the store takes',
 };
 const aborted: Meaning = { remedy: 'retry', code: 'ABORTED', advice: 'the caller gave up' };

@@ -21,7 +21,7 @@ export interface S3StoreOptions extends S3StoreSettings, S3Endpoint {}
  * An S3 bucket through fetch, in any JavaScript runtime: signed by aws4fetch, every request with time limits, what may pass
  * tried three times. Conditions are S3's own `If-None-Match: *` and `If-Match`: 412 means that the condition does not hold,
  * 409 that another write was under way. What comes is checked against its length and checksum.
- * Errors: STORE_FAILED, INPUT_UNREADABLE (denied), CREDENTIALS_EXPIRED, OBJECT_ARCHIVED, KEY_UNSAFE, OUTPUT_UNWRITABLE,
+ * Errors: STORE_FAILED, INPUT_UNREADABLE (denied), CREDENTIALS_EXPIRED, OBJECT_ARCHIVED, KEY_UNSAFE, OUTPUT_EXISTS, IMAGE_TOO_MANY_BYTES,
  * CONFIG_INVALID, ABORTED.
  *
  * @example

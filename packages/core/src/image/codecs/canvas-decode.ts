@@ -25,10 +25,10 @@ const READS: readonly ImageFormat[] = ['jpeg', 'png', 'webp', 'avif', 'gif'];
 const TURNED: readonly ImageFormat[] = ['avif', 'heif'];
 
 /** The reading half of the browser's codec (canvas.ts), which is all that the page's worker loads. Errors: those of `Codec.decode`. */
-export async function decodeByCanvas(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Decoded> {
+export async function decodeByCanvas(file: Uint8Array, options: DecodeOptions = {}): Promise<Decoded> {
   throwIfAborted(options.signal);
-  const { header, format, warnings } = await admitImage(
-    bytes,
+  const { header, format, bytes, warnings } = await admitImage(
+    file,
     (given) => loadPart(FORMATS[sniffFormat(given)]()),
     options,
   );

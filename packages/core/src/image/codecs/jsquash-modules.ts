@@ -41,14 +41,23 @@ export interface Loaded<T> {
   get(): Promise<T>;
   /** Forgets the instance: one that trapped or exited is not to be trusted again. */
   reset(): void;
+  /** What the build has printed since this was asked last. */
+  complaints(): readonly string[];
 }
 
+/** Lines of a build's complaints that are kept: the first ones tell what is wrong. */
+const MOST_LINES = 20;
+
 /** Loads once; a failure is forgotten, so that the next call may succeed. Throws RUNTIME_UNAVAILABLE. */
-function lazily<T>(name: string, load: () => Promise<T>): Loaded<T> {
+function lazily<T>(name: string, load: (print: (line: string) => void) => Promise<T>): Loaded<T> {
   let loaded: Promise<T> | undefined;
+  let printed: string[] = [];
+  const print = (line: string) => {
+    if (printed.length < MOST_LINES) printed.push(line);
+  };
   return {
     get() {
-      loaded ??= load().catch((cause: unknown) => {
+      loaded ??= load(print).catch((cause: unknown) => {
         loaded = undefined;
         const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
         throw new ElfinError(
@@ -61,6 +70,11 @@ function lazily<T>(name: string, load: () => Promise<T>): Loaded<T> {
     },
     reset() {
       loaded = undefined;
+    },
+    complaints() {
+      const lines = printed;
+      printed = [];
+      return lines;
     },
   };
 }
@@ -81,10 +95,11 @@ type Factory<T> = (options: {
 async function instantiate<T>(
   imported: Promise<{ default: unknown }>,
   module: WebAssembly.Module | undefined,
+  print: (line: string) => void = () => {},
 ): Promise<T> {
   const factory = (await imported).default as Factory<T>;
   // What the builds would print of damaged images is told by our errors, or is no matter.
-  const quiet = { noInitialRun: true, printErr: () => {} };
+  const quiet = { noInitialRun: true, printErr: print };
   if (!module) return factory(quiet);
   return factory({
     ...quiet,
@@ -109,9 +124,9 @@ export function loadDecoders(modules?: JsquashModules): Partial<Record<ImageForm
   const offered = (key: keyof JsquashModules) => modules === undefined || modules[key] !== undefined;
   return {
     ...(offered('jpegDecode') && {
-      jpeg: lazily('jpeg', async () => {
+      jpeg: lazily('jpeg', async (print) => {
         const build = import('@jsquash/jpeg/codec/dec/mozjpeg_dec.js');
-        const module = await instantiate<DecoderModule>(build, modules?.jpegDecode);
+        const module = await instantiate<DecoderModule>(build, modules?.jpegDecode, print);
         return (bytes) => module.decode(bytes, false);
       }),
     }),

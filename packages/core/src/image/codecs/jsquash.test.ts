@@ -1,29 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { codecConformance } from '../../../../../test/conformance/codec.ts';
 import { readImage } from '../../../../../test/fixtures/images/read.ts';
+import { openJsquash, wasm } from '../../../../../test/helpers/jsquash.ts';
 import type { PixelImage } from '../pixels.ts';
 import { createJsquashCodec } from './jsquash.ts';
 import { createSharpCodec } from './sharp.ts';
 
-const require = createRequire(import.meta.url);
-const wasm = async (name: string, path: string) =>
-  new WebAssembly.Module(
-    await readFile(join(dirname(require.resolve(`@jsquash/${name}/package.json`)), 'codec', path)),
-  );
-const codec = createJsquashCodec({
-  modules: {
-    jpegDecode: await wasm('jpeg', 'dec/mozjpeg_dec.wasm'),
-    jpegEncode: await wasm('jpeg', 'enc/mozjpeg_enc.wasm'),
-    png: await wasm('png', 'pkg/squoosh_png_bg.wasm'),
-    webpDecode: await wasm('webp', 'dec/webp_dec.wasm'),
-    webpEncode: await wasm('webp', 'enc/webp_enc_simd.wasm'),
-    avifDecode: await wasm('avif', 'dec/avif_dec.wasm'),
-    avifEncode: await wasm('avif', 'enc/avif_enc.wasm'),
-  },
-});
+const codec = await openJsquash();
 const sharp = createSharpCodec();
 
 /** Mean absolute difference of samples, in 8-bit steps. */

@@ -2,7 +2,7 @@ import { ElfinError, isElfinError, throwIfAborted } from '../../base/errors.ts';
 import { admitImage } from '../admit.ts';
 import type { Codec, Header } from '../codec.ts';
 import { checkEncode, fitToFormat, withMetadata } from '../encoding.ts';
-import { corrupt, unsupported } from '../formats/bytes.ts';
+import { corrupt, truncated, unsupported } from '../formats/bytes.ts';
 import { metadataBy } from '../formats/format.ts';
 import { jpegComponents } from '../formats/jpeg.ts';
 import { stillPng } from '../formats/png.ts';
@@ -47,6 +47,13 @@ function prepare(bytes: Uint8Array, { format }: Header): Uint8Array {
   return bytes;
 }
 
+/** mozjpeg fills in what damaged data lack and only prints a line about it; what is forgiven was mended before. */
+function checkComplaints(lines: readonly string[], name: string, length: number): void {
+  const line = lines.find((text) => /corrupt|premature/i.test(text) && !/extraneous bytes/i.test(text));
+  if (line === undefined) return;
+  throw /premature/i.test(line) ? truncated(name, length) : corrupt(name, 'its pixels cannot be decoded');
+}
+
 /** RGBA in a buffer of its own. */
 function toRgba(image: PixelImage): Rgba {
   const { colour, alpha } = splitAlpha(asRgb(image));
@@ -68,8 +75,7 @@ function fromRgba({ width, height, data }: Rgba, header: Header): PixelImage {
 /**
  * The codec over jSquash's WebAssembly builds (mozjpeg, the `png` crate, libwebp, libavif), for workerd, browsers and
  * Node: JPEG, PNG, WebP and AVIF both ways, 16 bits from PNG and deep AVIF and into PNG, ten into AVIF. Numbers are left in the
- * source's own encoding, as by every codec here. CMYK JPEG is refused. mozjpeg fills in what damaged JPEG data
- * lacks, so that damage which leaves the file's structure whole goes unseen. Errors beside those of {@link Codec}:
+ * source's own encoding, as by every codec here. CMYK JPEG is refused. Errors beside those of {@link Codec}:
  * RUNTIME_UNAVAILABLE when a build cannot be loaded; the next call tries again.
  */
 export function createJsquashCodec(options: JsquashOptions = {}): Codec {
@@ -86,9 +92,9 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
       return probeImage(bytes);
     },
 
-    async decode(bytes, given = {}) {
+    async decode(file, given = {}) {
       throwIfAborted(given.signal);
-      const { header, format, warnings } = await admitImage(bytes, formatOf, given);
+      const { header, format, bytes, warnings } = await admitImage(file, formatOf, given);
       const name = FORMAT_NAMES[header.format];
       const decoder = reads[header.format];
       if (!decoder) throw unsupported(`${name} is not decoded here; convert it to JPEG, PNG or WebP first.`);
@@ -99,6 +105,7 @@ export function createJsquashCodec(options: JsquashOptions = {}): Codec {
       try {
         const found = decode(prepared, header.bitDepth);
         if (!found) throw corrupt(name, 'its pixels cannot be decoded');
+        checkComplaints(decoder.complaints(), name, file.length);
         raw = found;
       } catch (cause) {
         decoder.reset();

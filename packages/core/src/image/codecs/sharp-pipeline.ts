@@ -64,8 +64,8 @@ const OWN_SPACES = ['srgb', 'rgb', 'rgb16', 'b-w', 'grey16'];
  * when the header says so. CMYK, Lab and their like are converted to sRGB through their profile, and so are profiles made of tables
  * where sRGB is asked for. Orientation is left to the caller, so that decoding can run top to bottom.
  */
-export async function openImage(bytes: Uint8Array, options: DecodeOptions): Promise<Opened> {
-  const { header, format, warnings } = await admitImage(bytes, formatOf, options);
+export async function openImage(given: Uint8Array, options: DecodeOptions): Promise<Opened> {
+  const { header, format, bytes, warnings } = await admitImage(given, formatOf, options);
   const name = FORMAT_NAMES[header.format];
   if (header.format === 'heif' && !readsHevc()) {
     throw unsupported(
@@ -122,8 +122,8 @@ function colourOf(metadata: Metadata, header: Header, space: string, { icc }: De
 }
 
 /**
- * Runs `decode` strictly; once more with libvips' warnings let pass when all it warned of is what the warnings forgive already,
- * or stray bytes between segments, which many cameras write and which cost no pixel.
+ * Runs `decode` strictly; once more with libvips' warnings let pass when all it warned of were stray bytes before the end marker,
+ * which many cameras write and which cost no pixel.
  */
 export async function decodeStrictly<T>(
   opened: Opened,
@@ -134,8 +134,7 @@ export async function decodeStrictly<T>(
     return await decode(opened.pipeline('warning'));
   } catch (error) {
     const message = error instanceof Error ? error.message : '';
-    const forgiven = opened.warnings.some(({ code }) => code === 'damage-forgiven');
-    if (!(forgiven || /extraneous bytes/.test(message)) || (!forgiven && /premature|ended/.test(message)))
+    if (!/extraneous bytes/.test(message) || /premature|ended/.test(message))
       throw sharpError(error, opened.header, length);
   }
   return decode(opened.pipeline('error')).catch((error: unknown) => {

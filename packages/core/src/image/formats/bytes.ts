@@ -64,6 +64,14 @@ export function startsWith(bytes: Uint8Array, prefix: Uint8Array, at = 0): boole
   return bytes.length >= at + prefix.length && prefix.every((byte, i) => bytes[at + i] === byte);
 }
 
+/** Whether `wanted` stands anywhere in `bytes`. */
+export function includes(bytes: Uint8Array, wanted: Uint8Array): boolean {
+  for (let at = bytes.indexOf(wanted[0]!); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
+    if (startsWith(bytes, wanted, at)) return true;
+  }
+  return false;
+}
+
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

@@ -20,6 +20,8 @@ export interface Directory {
   readonly next: number;
   /** Offset of the field that holds `next`. */
   readonly nextAt: number;
+  /** Whether that field is there: careless writers end a directory without it, and its values stand in its place. */
+  readonly linked: boolean;
 }
 
 /** A TIFF structure: a TIFF file, or the block that EXIF is. */
@@ -95,9 +97,10 @@ export function openTiff(bytes: Uint8Array): Tiff {
         const found = entry(body + i * size);
         if (!entries.has(found.tag)) entries.set(found.tag, found);
       }
-      // The last directory of a careless writer may end without the link.
-      const linked = nextAt + (big ? 8 : 4) <= view.length;
-      return { length: count, entries, next: linked ? offset(nextAt) : 0, nextAt };
+      const behind = nextAt + (big ? 8 : 4);
+      const taken = [...entries.values()].some(({ valueAt }) => valueAt >= nextAt && valueAt < behind);
+      const linked = behind <= view.length && !taken;
+      return { length: count, entries, next: linked ? offset(nextAt) : 0, nextAt, linked };
     },
     numbers(found, most = 64) {
       if (!found) return [];

@@ -264,6 +264,10 @@ function metadata(bytes: Uint8Array): Metadata {
   for (const { type, start, end } of properties) {
     if (type === 'colr' && /^(prof|rICC)$/.test(view.text(start, 4))) found.icc ??= bytes.slice(start + 4, end);
   }
+  const signed = ({ type, start, end }: Box) =>
+    type === 'jumb' ||
+    (type === 'uuid' && latin1(view.bytes.subarray(start, Math.min(end, start + 256))).includes('c2pa'));
+  if (boxes(view, 0, view.length).some(signed)) found.provenance = true;
   const cicp = nclxOf(view, properties);
   // Beside a profile the code points speak of YCbCr alone (MIAF, 7.3.6.4).
   if (cicp && !found.icc && !isPlain(cicp)) found.cicp = cicp;

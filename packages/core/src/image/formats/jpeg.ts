@@ -1,7 +1,7 @@
 import type { Header, Metadata } from '../codec.ts';
 import { EXIF_ID, forgetOrientation, readOrientation } from '../metadata/orientation.ts';
-import { ascii, concat, corrupt, startsWith, unsupported, viewBytes } from './bytes.ts';
-import type { Format } from './format.ts';
+import { ascii, concat, corrupt, includes, latin1, startsWith, unsupported, viewBytes } from './bytes.ts';
+import type { Format, Mended } from './format.ts';
 
 interface Segment {
   readonly marker: number;
@@ -17,12 +17,19 @@ export const XMP_ID = ascii('http://ns.adobe.com/xap/1.0/\0');
 export const ICC_ID = ascii('ICC_PROFILE\0');
 export const PHOTOSHOP_ID = ascii('Photoshop 3.0\0');
 
-/** Segments up to and including the first SOS (T.81, B.1.1). */
+/** Stray bytes between two segments that are passed over, as every decoder does; more of them are no JPEG. */
+const MOST_STRAY = 64 * 1024;
+
+/** Segments up to and including the first SOS (T.81, B.1.1). Stray bytes before a marker are passed over. */
 export function* segments(bytes: Uint8Array): Generator<Segment> {
   const view = viewBytes(bytes, 'JPEG');
-  let at = 2;
+  let [at, stray] = [2, 0];
   for (;;) {
-    if (view.u8(at) !== 0xff) throw corrupt('JPEG', `no marker at byte ${at}`);
+    // A zero behind 0xff is stuffing: coded data that has lost its way.
+    while (view.u8(at) !== 0xff || view.u8(at + 1) === 0) {
+      at++;
+      if (++stray > MOST_STRAY) throw corrupt('JPEG', `no marker before byte ${at}`);
+    }
     while (view.u8(at) === 0xff) at++;
     const marker = view.u8(at++);
     if (marker === EOI) return;
@@ -45,6 +52,8 @@ function header(bytes: Uint8Array): Header {
   for (const { marker, body } of segments(bytes)) {
     if (marker === 0xe1 && startsWith(body, EXIF_ID)) orientation = readOrientation(body.subarray(EXIF_ID.length));
     if (isFrame(marker)) return frameHeader(marker, body, orientation);
+    if (marker === 0xf7)
+      throw unsupported('This JPEG is a JPEG-LS, which is not decoded here; save it as a common one.');
   }
   throw corrupt('JPEG', 'it has no frame header');
 }
@@ -81,28 +90,66 @@ export function jpegComponents(bytes: Uint8Array): number {
   return 0;
 }
 
+/** More scans than any encoder writes (a progressive file has about ten): each costs a pass over all coefficients. */
+const MOST_SCANS = 100;
+
+/** Walks over the coded data, from `start` on: where the end marker stands, if it is there, and how many scans came before. */
+function walkScans(bytes: Uint8Array, start: number): { readonly eoi: number | undefined; readonly scans: number } {
+  let [at, scans] = [start, 1];
+  for (;;) {
+    at = bytes.indexOf(0xff, at);
+    if (at < 0 || at + 1 >= bytes.length) return { eoi: undefined, scans };
+    const marker = bytes[at + 1]!;
+    if (marker === EOI) return { eoi: at, scans };
+    if (marker === SOS) scans++;
+    if (marker === 0xff) at += 1;
+    else if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) at += 2;
+    else at += 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!);
+  }
+}
+
+/** Where the picture ends: behind its end marker, which other pictures or a video may follow. */
+export function endOfImage(bytes: Uint8Array): number | undefined {
+  let start = 2;
+  for (const { end } of segments(bytes)) start = end;
+  const { eoi } = walkScans(bytes, start);
+  return eoi === undefined ? undefined : eoi + 2;
+}
+
 /**
  * True when an end marker is reached and the coded data could hold the announced size: every 8 × 8 block of the first
  * component takes one bit at the very least, so a frame header that lies grossly shows here.
  */
 function complete(bytes: Uint8Array): boolean {
-  let at = 0;
+  let start = 0;
   let blocks = 0;
   for (const { marker, body, end } of segments(bytes)) {
-    at = end;
+    start = end;
     if (isFrame(marker))
       blocks = Math.ceil(((body[1]! << 8) | body[2]!) / 8) * Math.ceil(((body[3]! << 8) | body[4]!) / 8);
   }
-  const start = at;
-  for (;;) {
-    at = bytes.indexOf(0xff, at);
-    if (at < 0 || at + 1 >= bytes.length) return false;
-    const marker = bytes[at + 1]!;
-    if (marker === EOI) return (at - start) * 8 >= blocks;
-    if (marker === 0xff) at += 1;
-    else if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) at += 2;
-    else at += 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!);
+  const { eoi, scans } = walkScans(bytes, start);
+  if (scans > MOST_SCANS) throw corrupt('JPEG', `it has ${scans} scans, more than the ${MOST_SCANS} allowed`);
+  return eoi !== undefined && (eoi - start) * 8 >= blocks;
+}
+
+/** Without the stray bytes that some cameras leave between segments, and with the end marker that others forget. */
+function mend(bytes: Uint8Array): Mended {
+  const parts = [bytes.subarray(0, 2)];
+  let [at, stray] = [2, 0];
+  for (const { body, end } of segments(bytes)) {
+    const start = end - body.length - 4;
+    stray += start - at;
+    parts.push(bytes.subarray(start, end));
+    at = end;
   }
+  const { eoi } = walkScans(bytes, at);
+  const flaws = [];
+  if (stray > 0) flaws.push(`${stray} stray bytes between its segments`);
+  if (eoi === undefined) flaws.push('no end marker');
+  if (flaws.length === 0) return { bytes, flaws };
+  const rest = bytes.subarray(at);
+  return { bytes: concat(...parts, rest, eoi === undefined ? Uint8Array.of(0xff, EOI) : new Uint8Array(0)), flaws };
 }
 
 function metadata(bytes: Uint8Array): Metadata {
@@ -123,7 +170,10 @@ function metadata(bytes: Uint8Array): Metadata {
       const iptc = imageResource(body.subarray(PHOTOSHOP_ID.length), 0x0404);
       if (iptc) found.iptc ??= iptc;
     }
+    if (marker === 0xeb && latin1(body.subarray(0, 64)).includes('c2pa')) found.provenance = true;
   }
+  const rest = bytes.subarray(endOfImage(bytes) ?? bytes.length);
+  if (includes(rest, ascii('ftyp')) || includes(rest, Uint8Array.of(0xff, 0xd8, 0xff))) found.trailer = true;
   const icc = [...profile].sort(([a], [b]) => a - b).map(([, part]) => part);
   if (icc.length > 0) found.icc = concat(...icc);
   return found;
@@ -152,4 +202,4 @@ function turnBack(bytes: Uint8Array): void {
   }
 }
 
-export const jpeg: Format = { header, complete, metadata, forgetOrientation: turnBack };
+export const jpeg: Format = { header, complete, mend, metadata, forgetOrientation: turnBack };

@@ -3,8 +3,9 @@ import { crc32 } from '../../base/crc32.ts';
 import type { Header, Metadata } from '../codec.ts';
 import type { Chromaticities } from '../colour/matrix.ts';
 import { forgetOrientation, readOrientation } from '../metadata/orientation.ts';
-import { ascii, concat, corrupt, startsWith, u32be, viewBytes } from './bytes.ts';
-import type { Format } from './format.ts';
+import { ascii, concat, corrupt, startsWith, u32be, unsupported, viewBytes } from './bytes.ts';
+import type { Format, Mended } from './format.ts';
+import { pngChunk } from './png-write.ts';
 
 interface Chunk {
   readonly type: string;
@@ -53,6 +54,9 @@ export function stillPng(bytes: Uint8Array): Uint8Array {
 
 function header(bytes: Uint8Array): Header {
   const view = viewBytes(bytes, 'PNG');
+  if (view.text(12, 4) === 'CgBI') {
+    throw unsupported('This PNG was rewritten for iPhone apps (CgBI), which nothing else decodes; take the original.');
+  }
   if (view.u32(8) !== 13 || view.text(12, 4) !== 'IHDR') throw corrupt('PNG', 'its first chunk is not a header');
   const [width, height] = [view.u32(16), view.u32(20)];
   const [depth, colour] = [view.u8(24), view.u8(25)];
@@ -91,12 +95,40 @@ function complete(bytes: Uint8Array): boolean {
   return false;
 }
 
+/** Without chunks that no pixel depends on and whose checksum is wrong, and with the end that is missing. */
+function mend(bytes: Uint8Array): Mended {
+  const parts = [bytes.subarray(0, 8)];
+  const flaws = [];
+  let at = 8;
+  let ended = false;
+  for (const { type, body, end } of chunks(bytes)) {
+    at = end;
+    const ancillary = /^[a-z]/.test(type) && type !== 'tRNS';
+    const sum = viewBytes(bytes, 'PNG').u32(end - 4);
+    if (ancillary && sum !== crc32(bytes.subarray(end - body.length - 8, end - 4))) {
+      flaws.push(`a wrong checksum of its chunk ${type.replace(/[^a-zA-Z]/g, '?')}`);
+      continue;
+    }
+    parts.push(bytes.subarray(end - body.length - 12, end));
+    if (type !== 'IEND') continue;
+    ended = true;
+    break;
+  }
+  // Only where nothing but the end is missing: a chunk that is cut off is truncation.
+  if (!ended && at === bytes.length && parts.length > 2) {
+    flaws.push('no end chunk');
+    parts.push(pngChunk('IEND', new Uint8Array(0)));
+  }
+  return flaws.length === 0 ? { bytes, flaws } : { bytes: concat(...parts), flaws };
+}
+
 function metadata(bytes: Uint8Array): Metadata {
   const found: { -readonly [K in keyof Metadata]: Metadata[K] } = {};
   // There is one profile and one packet in a sound file: thousands of others, each inflated in vain, would cost minutes.
   let [profiles, packets, standard] = [0, 0, false];
   for (const { type, body } of chunks(bytes)) {
     if (type === 'IDAT') continue;
+    if (type === 'caBX') found.provenance = true;
     if (type === 'cICP' && body.length === 4) {
       const [primaries, transfer, matrix, range] = body as unknown as [number, number, number, number];
       found.cicp = { primaries, transfer, matrix, fullRange: range === 1 };
@@ -166,4 +198,4 @@ function turnBack(bytes: Uint8Array): void {
   }
 }
 
-export const png: Format = { header, complete, metadata, forgetOrientation: turnBack };
+export const png: Format = { header, complete, mend, metadata, forgetOrientation: turnBack };

@@ -41,6 +41,19 @@ const OTHERS: readonly (readonly [string, string])[] = [
   ['gzip data (SVGZ is not decoded)', '\x1f\x8b'],
 ];
 
+/** Raw files that are no TIFF by their first bytes, or say in them that they are more. */
+const RAW: readonly (readonly [string, string, number])[] = [
+  ['Canon CR2', 'CR\x02', 8],
+  ['Olympus ORF', 'IIRO', 0],
+  ['Olympus ORF', 'IIRS', 0],
+  ['Olympus ORF', 'MMOR', 0],
+  ['Panasonic RW2', 'IIU\0', 0],
+  ['Fujifilm RAF', 'FUJIFILMCCD-RAW', 0],
+  ['Sigma X3F', 'FOVb', 0],
+  ['Minolta MRW', '\0MRM', 0],
+  ['Canon CRW', 'HEAPCCDR', 6],
+];
+
 const AVIF_BRANDS = ['avif', 'avis'];
 const HEIF_BRANDS = ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'];
 
@@ -52,6 +65,9 @@ const HEIF_BRANDS = ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'ms
 export function sniffFormat(bytes: Uint8Array): ImageFormat {
   if (bytes.length === 0) {
     throw new ElfinError('IMAGE_EMPTY', 'The image has 0 bytes; check where it was read from.');
+  }
+  for (const [name, magic, at] of RAW) {
+    if (startsWith(bytes, ascii(magic), at) && !(at === 8 && !isTiff(bytes))) throw raw(name);
   }
   for (const [format, magic] of MAGIC) {
     if (startsWith(bytes, magic)) return format;
@@ -67,6 +83,14 @@ export function sniffFormat(bytes: Uint8Array): ImageFormat {
   throw unsupported(markup(bytes) ?? `This is no image format that elfin knows; ${READS}.`);
 }
 
+function isTiff(bytes: Uint8Array): boolean {
+  return startsWith(bytes, ascii('II*\0')) || startsWith(bytes, ascii('MM\0*'));
+}
+
+function raw(name: string): ElfinError {
+  return unsupported(`This is a raw file of a camera (${name}); develop it to JPEG or TIFF first.`);
+}
+
 function brand(bytes: Uint8Array): ImageFormat {
   const size = Math.min(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0), bytes.length, 512);
   const brands = [];
@@ -75,6 +99,7 @@ function brand(bytes: Uint8Array): ImageFormat {
   if (brands.length === 0) throw truncated('AVIF or HEIF', bytes.length);
   if (brands.some((name) => AVIF_BRANDS.includes(name))) return 'avif';
   if (brands.some((name) => HEIF_BRANDS.includes(name))) return 'heif';
+  if (brands[0] === 'crx ') throw raw('Canon CR3');
   throw unsupported(`This is a video or other media file ("${brands[0]!.replace(/[^\w ]/g, '?')}"); ${READS}.`);
 }
 

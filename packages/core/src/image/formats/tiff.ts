@@ -1,6 +1,6 @@
 import type { Header, Metadata } from '../codec.ts';
 import { exifFromDirectory } from '../metadata/exif.ts';
-import { corrupt, unsupported } from './bytes.ts';
+import { corrupt, latin1, unsupported } from './bytes.ts';
 import type { Format } from './format.ts';
 import { type Directory, openTiff, type Tiff } from './ifd.ts';
 
@@ -11,6 +11,9 @@ const TAG = {
   bits: 258,
   compression: 259,
   photometric: 262,
+  make: 271,
+  subDirectories: 330,
+  dngVersion: 50706,
   stripOffsets: 273,
   orientation: 274,
   stripCounts: 279,
@@ -23,6 +26,7 @@ const TAG = {
   xmp: 700,
   iptc: 33723,
   icc: 34675,
+  provenance: 52545,
 } as const;
 
 /** More pages than this are not counted, nor are pages of directories that have more entries than this together. */
@@ -35,9 +39,60 @@ function first(tiff: Tiff, directory: Directory, tag: number): number | undefine
   return tiff.numbers(directory.entries.get(tag), 1)[0];
 }
 
+/** Compressions that libtiff has no decoder for here, by their names. */
+const UNREAD: Readonly<Record<number, string>> = {
+  34712: 'JPEG 2000',
+  34887: 'LERC',
+  34925: 'LZMA',
+  50000: 'ZSTD',
+  50001: 'WebP',
+  50002: 'JPEG XL',
+  52546: 'JPEG XL',
+};
+
+function checkCompression(compression: number): void {
+  const name = UNREAD[compression];
+  if (name)
+    throw unsupported(`This TIFF is compressed with ${name}, which is not decoded here; save it with LZW or Deflate.`);
+}
+
+/** Colour filter array and linear raw (TIFF/EP, DNG 1.7). */
+const RAW_PHOTOMETRICS = [32803, 34892];
+/** More sub-directories than this are not looked at. */
+const MOST_SUBS = 16;
+
+/**
+ * What kind of raw file this is, if it is one: their first directory is often a small preview, which must not pass for the
+ * photo. DNG says so itself; others hold a colour filter array, or hide full pictures below a reduced one.
+ */
+function rawOf(tiff: Tiff, directory: Directory): string | undefined {
+  if (directory.entries.has(TAG.dngVersion)) return 'a raw file (DNG)';
+  const subs = tiff.numbers(directory.entries.get(TAG.subDirectories), MOST_SUBS).flatMap((at) => {
+    try {
+      return [tiff.directory(at)];
+    } catch {
+      return [];
+    }
+  });
+  const raw = [directory, ...subs].some((one) => RAW_PHOTOMETRICS.includes(first(tiff, one, TAG.photometric) ?? 0));
+  const reduced = ((first(tiff, directory, TAG.subfile) ?? 0) & 1) === 1;
+  if (!raw && !(reduced && subs.length > 0)) return undefined;
+  const make = directory.entries.get(TAG.make);
+  const text =
+    make?.type === 2
+      ? latin1(tiff.value(make))
+          .replace(/[^\x20-\x7e]/g, '')
+          .trim()
+          .slice(0, 40)
+      : '';
+  return text ? `a raw file of a camera (${text})` : 'a raw file of a camera';
+}
+
 function header(bytes: Uint8Array): Header {
   const tiff = openTiff(bytes);
   const directory = tiff.directory(tiff.first);
+  const camera = rawOf(tiff, directory);
+  if (camera) throw unsupported(`This is ${camera}; develop it to JPEG or TIFF first.`);
   const width = first(tiff, directory, TAG.width) ?? 0;
   const height = first(tiff, directory, TAG.height) ?? 0;
   if (width === 0 || height === 0) throw corrupt('TIFF', `its sides are ${width} × ${height}`);
@@ -48,6 +103,7 @@ function header(bytes: Uint8Array): Header {
   }
   const photometric = first(tiff, directory, TAG.photometric);
   const compression = first(tiff, directory, TAG.compression) ?? 1;
+  checkCompression(compression);
   const tag = first(tiff, directory, TAG.orientation) ?? 1;
   const orientation = tag >= 1 && tag <= 8 ? tag : 1;
   const swapped = orientation > 4;
@@ -105,6 +161,7 @@ function metadata(bytes: Uint8Array): Metadata {
     const entry = directory.entries.get(TAG[key]);
     if (entry) found[key] = tiff.value(entry).slice();
   }
+  if (directory.entries.has(TAG.provenance)) found.provenance = true;
   const exif = exifFromDirectory(tiff, directory);
   if (exif) found.exif = exif;
   const resolution = directory.entries.get(TAG.xResolution);

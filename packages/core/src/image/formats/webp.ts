@@ -123,6 +123,7 @@ function metadata(bytes: Uint8Array): Metadata {
     if (type === 'EXIF') found.exif ??= tiffBlock(body).slice();
     if (type === 'XMP ') found.xmp ??= body.slice();
     if (type === 'ICCP') found.icc ??= body.slice();
+    if (type === 'C2PA') found.provenance = true;
   }
   return found;
 }

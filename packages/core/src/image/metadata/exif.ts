@@ -25,7 +25,7 @@ const TAG = {
 } as const;
 
 /** What describes a picture in a TIFF's first directory; the rest there describes how its pixels are stored. */
-const DESCRIPTIVE: ReadonlySet<number> = new Set([
+export const DESCRIPTIVE: ReadonlySet<number> = new Set([
   TAG.description,
   TAG.make,
   TAG.model,
@@ -95,7 +95,7 @@ export function upright(block: Uint8Array): Uint8Array | undefined {
     const tiff = openTiff(copy);
     if (tiff.big) return undefined;
     const first = tiff.directory(tiff.first);
-    if (first.next > 0) {
+    if (first.linked && first.next > 0) {
       const thumbnail = tiff.directory(first.next).entries;
       const [at] = tiff.numbers(thumbnail.get(TAG.thumbnailAt), 1);
       const [length] = tiff.numbers(thumbnail.get(TAG.thumbnailLength), 1);
@@ -109,16 +109,19 @@ export function upright(block: Uint8Array): Uint8Array | undefined {
   });
 }
 
-function removeEntries(bytes: Uint8Array, tiff: Tiff, directoryAt: number, tags: readonly number[]): void {
+/** Takes fields out of a directory, in place; what the others point at does not move. */
+export function removeEntries(bytes: Uint8Array, tiff: Tiff, directoryAt: number, tags: readonly number[]): void {
   const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const tag of tags) {
-    const { entries, nextAt } = tiff.directory(directoryAt);
+    const { entries, nextAt, linked, length } = tiff.directory(directoryAt);
     const entry = entries.get(tag);
     if (!entry) continue;
-    const end = Math.min(nextAt + 4, bytes.length);
-    bytes.copyWithin(entry.at, entry.at + 12, end);
-    bytes.fill(0, end - 12, end);
-    data.setUint16(directoryAt, data.getUint16(directoryAt, tiff.littleEndian) - 1, tiff.littleEndian);
+    const [size, link] = tiff.big ? [20, 8] : [12, 4];
+    const end = linked ? Math.min(nextAt + link, bytes.length) : nextAt;
+    bytes.copyWithin(entry.at, entry.at + size, end);
+    bytes.fill(0, end - size, end);
+    const low = tiff.big && !tiff.littleEndian ? directoryAt + 6 : directoryAt;
+    data.setUint16(low, length - 1, tiff.littleEndian);
   }
 }
 

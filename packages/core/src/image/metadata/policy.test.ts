@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readImage } from '../../../../../test/fixtures/images/read.ts';
@@ -5,7 +6,7 @@ import type { Metadata } from '../codec.ts';
 import { jpeg } from '../formats/jpeg.ts';
 import { applyPolicy } from './policy.ts';
 import { readRights, writeRights } from './rights.ts';
-import { readXmpRights, uprightXmp, writeXmpRights } from './xmp.ts';
+import { currentXmp, readXmpRights, writeXmpRights } from './xmp.ts';
 
 const source = jpeg.metadata(readImage('metadata.jpg'));
 const latin1 = (...parts: (Uint8Array | undefined)[]) =>
@@ -63,10 +64,32 @@ describe('XMP', () => {
 
   it('drops tiff:Orientation as attribute and as element, and leaves other packets alone', () => {
     const bound = 'xmlns:t="http://ns.adobe.com/tiff/1.0/"';
-    expect(latin1(uprightXmp(packet(`${bound} t:Orientation="6"`)))).not.toContain('Orientation');
-    expect(latin1(uprightXmp(packet(bound, '<t:Orientation>6</t:Orientation>')))).not.toContain('Orientation');
+    expect(latin1(currentXmp(packet(`${bound} t:Orientation="6"`)))).not.toContain('Orientation');
+    expect(latin1(currentXmp(packet(bound, '<t:Orientation>6</t:Orientation>')))).not.toContain('Orientation');
     const plain = packet(bound);
-    expect(uprightXmp(plain)).toBe(plain);
+    expect(currentXmp(plain)).toBe(plain);
+  });
+
+  it('drops what speaks of a motion photo, a gain map and a signed history', () => {
+    const photo = jpeg.metadata(
+      readFileSync(new URL('../../../../../test/fixtures/fidelity/motionphoto.jpg', import.meta.url)),
+    );
+    expect(photo.trailer).toBe(true);
+    const kept = latin1(currentXmp(photo.xmp!));
+    for (const gone of ['MotionPhoto="', 'MicroVideo', 'hdrgm:Version', '<Container:', 'Item:Semantic']) {
+      expect(latin1(photo.xmp)).toContain(gone);
+      expect(kept).not.toContain(gone);
+    }
+    expect(kept).toMatch(/<\/rdf:Description><\/rdf:RDF><\/x:xmpmeta>$/);
+    const signed = packet('xmlns:d="http://purl.org/dc/terms/" d:provenance="self#jumbf=c2pa"');
+    expect(latin1(currentXmp(signed))).not.toContain('jumbf');
+  });
+
+  it('costs linear time on elements that are never closed', () => {
+    const bound = 'xmlns:g="http://ns.adobe.com/hdr-gain-map/1.0/"';
+    for (const piece of ['<g:a>', '<g:a><g:b>', '<g:a ', '<g:a/>']) {
+      currentXmp(packet(bound, piece.repeat(400_000 / piece.length)));
+    }
   });
 
   it('writes what it reads back, whatever the text', () => {
@@ -96,13 +119,13 @@ describe('XMP', () => {
     const read = (name: string) => readXmpRights(packet(bound, `<${name}:creator>Ada</${name}:creator>`));
     expect([read('p0'), read('p7'), read('p8')]).toEqual([{ creator: 'Ada' }, { creator: 'Ada' }, {}]);
     const tiff = names.map((name) => `xmlns:${name}="http://ns.adobe.com/tiff/1.0/"`).join(' ');
-    const turned = (name: string) => latin1(uprightXmp(packet(`${tiff} ${name}:Orientation="6"`)));
+    const turned = (name: string) => latin1(currentXmp(packet(`${tiff} ${name}:Orientation="6"`)));
     expect(['p7', 'p8'].map((name) => turned(name).includes('Orientation'))).toEqual([false, true]);
   });
 
   it('leaves packets alone that are too large to be searched', () => {
     const large = packet(`xmlns:t="http://ns.adobe.com/tiff/1.0/" t:Orientation="6"`, ' '.repeat(512 * 1024));
-    expect(uprightXmp(large)).toBe(large);
+    expect(currentXmp(large)).toBe(large);
   });
 });
 

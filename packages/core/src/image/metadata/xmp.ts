@@ -76,19 +76,61 @@ export function writeXmpRights(rights: Rights): Uint8Array | undefined {
   );
 }
 
+const GOOGLE = 'http://ns.google.com/photos/1.0/';
+/** Properties that are no longer true of restored pixels in a file of their own, by namespace: names, or their beginnings. */
+const OUTDATED: readonly (readonly [string, string])[] = [
+  // Pixels are upright now.
+  [NAMESPACES.tiff, 'Orientation'],
+  // A video, a gain map or another picture stood behind the first; parts of the packet itself in further segments.
+  [`${GOOGLE}camera/`, 'MotionPhoto\\w*'],
+  [`${GOOGLE}camera/`, 'MicroVideo\\w*'],
+  [`${GOOGLE}container/`, 'Directory'],
+  [`${GOOGLE}depthmap/`, '\\w+'],
+  [`${GOOGLE}image/`, '\\w+'],
+  [`${GOOGLE}audio/`, '\\w+'],
+  ['http://ns.adobe.com/hdr-gain-map/1.0/', '\\w+'],
+  ['http://ns.apple.com/HDRGainMap/1.0/', '\\w+'],
+  ['http://ns.adobe.com/xmp/note/', 'HasExtendedXMP'],
+  // Where a signed history of the picture lies that this is no longer.
+  ['http://purl.org/dc/terms/', 'provenance'],
+];
+
+/** No honest packet has more elements of one outdated kind. */
+const MOST_ELEMENTS = 64;
+
 /**
- * The packet without `tiff:Orientation`, as attribute or element: pixels are upright now. One that is too large to be searched
- * stays as it is.
+ * The packet without properties that speak of what the result is not or does not hold: orientation, motion photo, gain map,
+ * depth, extended parts, provenance. One that is too large to be searched stays as it is.
  */
-export function uprightXmp(packet: Uint8Array): Uint8Array {
+export function currentXmp(packet: Uint8Array): Uint8Array {
   if (packet.length > MOST) return packet;
   const xml = decodeText(packet);
   let out = xml;
-  for (const prefix of prefixes(xml, NAMESPACES.tiff)) {
-    out = out.replace(new RegExp(`\\s${prefix}:Orientation\\s*=\\s*(?:"[^"]*"|'[^']*')`, 'g'), '');
-    out = out.replace(new RegExp(`<${prefix}:Orientation>[^<]*</${prefix}:Orientation>`, 'g'), '');
+  for (const [space, name] of OUTDATED) {
+    for (const prefix of prefixes(xml, space)) {
+      out = out.replace(new RegExp(`\\s${prefix}:${name}\\s*=\\s*(?:"[^"]*"|'[^']*')`, 'g'), '');
+      out = withoutElements(out, `${prefix}:${name}`);
+    }
   }
   return out === xml ? packet : new TextEncoder().encode(out);
+}
+
+/** Elements with everything in them. One that is not closed ends the search: a hostile packet costs linear time. */
+function withoutElements(xml: string, name: string): string {
+  const open = new RegExp(`<(${name})(?:\\s[^<>]*)?>`, 'g');
+  let out = '';
+  let at = 0;
+  for (let i = 0; i < MOST_ELEMENTS; i++) {
+    open.lastIndex = at;
+    const found = open.exec(xml);
+    if (!found) break;
+    const close = `</${found[1]}>`;
+    const end = found[0].endsWith('/>') ? open.lastIndex : xml.indexOf(close, open.lastIndex) + close.length;
+    if (end < open.lastIndex) break;
+    out += xml.slice(at, found.index);
+    at = end;
+  }
+  return out + xml.slice(at);
 }
 
 /** The first prefixes that the packet binds to a namespace; letters and digits only, so that they are safe in patterns. */
