@@ -203,6 +203,25 @@ test('a URL is written beside the caller, under its last segment', async () => {
   }
 });
 
+test('classify tells what auto would do, photo by photo, and restores nothing', async () => {
+  const photos = await album('classified', 'noise.png');
+  await copyFile(join(import.meta.dirname, '../../packages/cli/assets/rainy.jpg'), join(photos, 'rainy.jpg'));
+  await writeFile(join(photos, 'broken.jpg'), 'no photo');
+  const told = await elfin(['classify', photos]);
+  expect(told).toMatchObject({ code: 1, stderr: expect.stringMatching(/broken\.jpg: .*\[IMAGE_UNSUPPORTED\]\n$/) });
+  expect(told.stdout.toString()).toMatch(
+    /^input .*\n.*broken\.jpg +failed: IMAGE_UNSUPPORTED\n.*noise\.png +none .*\n.*rainy\.jpg +derain +\d+ %/,
+  );
+  const { images } = JSON.parse((await elfin(['classify', join(photos, 'rainy.jpg'), '--json'])).stdout.toString());
+  expect(images).toEqual([
+    {
+      input: join(photos, 'rainy.jpg'),
+      classification: expect.objectContaining({ task: 'derain', scores: expect.anything() }),
+    },
+  ]);
+  expect((await readdir(photos)).sort()).toEqual(['broken.jpg', 'noise.png', 'rainy.jpg']);
+});
+
 describe('words', () => {
   test.each([
     [['resotre'], /did you mean elfin restore\?/],

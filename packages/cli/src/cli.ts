@@ -7,6 +7,10 @@ import { EXIT, type ExitCode, printFailure, usageError } from './report/failure.
 /** Every verb, loaded only when it is called: `elfin --help` needs no runtime. */
 const VERBS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Verb> }>> = {
   restore: { about: 'Restore photos', load: async () => (await import('./verbs/restore.ts')).restore },
+  classify: {
+    about: 'Tell what --task auto would restore photos from',
+    load: async () => (await import('./verbs/classify.ts')).classify,
+  },
   eval: {
     about: 'Measure PSNR and SSIM against targets, or UIQM and UCIQE without',
     load: async () => (await import('./verbs/eval.ts')).evaluate,

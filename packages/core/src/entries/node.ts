@@ -1,6 +1,7 @@
 export { loadModel, writeModel } from '../checkpoint/model-files.ts';
 export * from '../index.ts';
 export { checkWritable, type WriteOptions, writeAtomically } from '../restore/atomic.ts';
+export type { Classified, ClassifyOptions } from '../restore/classify-file.ts';
 export type { EncodedOptions, RestoredBytes } from '../restore/encoded.ts';
 export {
   createRestorer,

@@ -6,6 +6,7 @@ import { assembleRestorer, decode, type RestoreInput, type Restorer, type Restor
 import { createNodeRuntime } from '../runtime/node/node.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { checkWritable, type WriteOptions, writeAtomically } from './atomic.ts';
+import type { Classified, ClassifyOptions } from './classify-file.ts';
 import type { EncodedOptions, RestoredBytes } from './encoded.ts';
 import { type EncodedInput, isEncoded, readBytes } from './input.ts';
 import { readLocation } from './node-input.ts';
@@ -34,6 +35,17 @@ export interface NodeRestorer extends Restorer<NodeRestoreInput> {
     output: string,
     options: FileRestoreOptions,
   ): Promise<Omit<RestoredBytes, 'bytes'>>;
+  /**
+   * What `task: 'auto'` would go by, without restoring: no network runs. Errors: those of `restoreEncoded` for what cannot be read
+   * or decoded.
+   *
+   * @example
+   * ```ts
+   * const { classification } = await restorer.classify('photo.jpg');
+   * console.log(classification.task, classification.confidence);
+   * ```
+   */
+  classify(input: EncodedInput | string | URL, options?: ClassifyOptions): Promise<Classified>;
 }
 
 /** {@link RestorerOptions}, of which Node needs nothing but `models`. */
@@ -55,7 +67,8 @@ const TIMEOUT = 30_000;
 export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
   const { timeout = TIMEOUT } = options;
   if (!(timeout > 0)) throw new ElfinError('OPTION_INVALID', `timeout must be milliseconds above 0, not ${timeout}.`);
-  const workshop = createWorkshop(withDefaults(options));
+  const parts = withDefaults(options);
+  const workshop = createWorkshop(parts);
   const restorer = assembleRestorer<NodeRestoreInput>(workshop, async (input, given) => {
     const located = await locate(input, given, timeout);
     const codec = options.codec ?? (isEncoded(located) ? await loadSharpCodec() : undefined);
@@ -64,19 +77,16 @@ export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
   const restoreEncoded: NodeRestorer['restoreEncoded'] = async (input, given) => {
     await loadSharpCodec();
     const { restoreThroughFiles } = await import('./encoded.ts');
-    const read = async (limited: RestoreOptions) => {
-      const located = await locate(input, limited, timeout);
-      if (isEncoded(located)) return readBytes(located, bytesLimit(limited), limited.signal);
-      throw new ElfinError(
-        'OPTION_INVALID',
-        'Only encoded images are restored to encoded images; use restore for pixels.',
-      );
-    };
-    return restoreThroughFiles(workshop, read, given);
+    return restoreThroughFiles(workshop, encodedBytes(input, timeout), given);
   };
   return {
     ...restorer,
     restoreEncoded,
+    async classify(input, given = {}) {
+      await loadSharpCodec();
+      const { classifyThroughFiles } = await import('./classify-file.ts');
+      return classifyThroughFiles(workshop, parts.classify, encodedBytes(input, timeout), given);
+    },
     async restoreFile(input, output, { force, ...given }) {
       const format = given.format ?? formatOf(output);
       if (!format) {
@@ -117,13 +127,26 @@ function withDefaults({
   return { ...options, runtime, classify };
 }
 
-async function locate(input: NodeRestoreInput, options: RestoreOptions, timeout: number): Promise<unknown> {
+/** Reads an input whole when its turn has come. Errors: OPTION_INVALID for pixels. */
+function encodedBytes(input: NodeRestoreInput, timeout: number) {
+  return async (limited: Pick<RestoreOptions, 'limits' | 'signal'>): Promise<Uint8Array> => {
+    const located = await locate(input, limited, timeout);
+    if (isEncoded(located)) return readBytes(located, bytesLimit(limited), limited.signal);
+    throw new ElfinError('OPTION_INVALID', 'Only encoded images are read this way; use restore for pixels.');
+  };
+}
+
+async function locate(
+  input: NodeRestoreInput,
+  options: Pick<RestoreOptions, 'limits' | 'signal'>,
+  timeout: number,
+): Promise<unknown> {
   if (typeof input !== 'string' && !(input instanceof URL)) return input;
   const { signal } = options;
   return readLocation(input, { limit: bytesLimit(options), timeout, ...(signal && { signal }) });
 }
 
-function bytesLimit({ limits }: RestoreOptions): number {
+function bytesLimit({ limits }: Pick<RestoreOptions, 'limits'>): number {
   return limits?.bytes ?? DEFAULT_LIMITS.bytes;
 }
 

@@ -263,7 +263,7 @@ function monotonic(onProgress: RestoreOptions['onProgress']): (progress: Progres
   };
 }
 
-async function thumbnailOf(source: PixelSource, signal?: AbortSignal) {
+export async function thumbnailOf(source: PixelSource, signal?: AbortSignal) {
   const scale = Math.min(1, CLASSIFY_SIDE / Math.max(source.width, source.height));
   const width = Math.max(1, Math.round(source.width * scale));
   const height = Math.max(1, Math.round(source.height * scale));
