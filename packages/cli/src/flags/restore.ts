@@ -33,18 +33,13 @@ export const RESTORE_FLAGS = defineFlags({
   ...OPTION_FLAGS,
   format: { ...OPTION_FLAGS.format, description: 'Format of results (default: by -o, else the source’s)' },
   metadata: { ...OPTION_FLAGS.metadata, default: 'keep', description: 'What of the source’s metadata is kept' },
-  icc: {
-    type: 'enum',
-    options: ['keep', 'srgb'],
-    default: 'keep',
-    description: 'Keep the colour profile, or convert to sRGB',
-  },
   animated: {
     type: 'enum',
     options: ['refuse', 'first'],
     default: 'refuse',
     description: 'What becomes of animations',
   },
+  strict: { type: 'boolean', description: 'Refuse damage that every viewer forgives' },
   compare: { type: 'boolean', description: 'Also write source and result side by side' },
   map: { type: 'boolean', description: 'Also write the degradation that the network found' },
   jobs: {
@@ -82,11 +77,12 @@ export async function restoreOptions(args: RestoreArgs): Promise<EncodedOptions>
   const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 }) ?? MOST_MEGAPIXELS;
   const megabytes = numberFlag('max-bytes', args['max-bytes'], { min: 0.0001, max: 2000 }) ?? MOST_MEGABYTES;
   const task = args.task as RestoreOptions['task'];
-  const { format: _, quality, metadata, ...chosen } = readOptionFlags(args);
+  const { format: _, quality, metadata, icc, ...chosen } = readOptionFlags(args);
   return {
     ...restoreOptionsOf({ restore: task, format: 'png', ...chosen }),
     model: await chooseModel(args.model, task === 'auto' ? {} : { task }),
-    icc: args.icc as 'srgb',
+    icc,
+    strict: args.strict,
     animated: args.animated as 'refuse',
     limits: { pixels: Math.round(megapixels * 1e6), bytes: Math.round(megabytes * 1e6) },
     metadata,

@@ -178,6 +178,16 @@ export const RESULT_OPTIONS = {
     on: ['url', 'rule', 'flag'],
     idle: ({ format }) => format === 'png' || format === 'tiff',
   },
+  icc: {
+    group: 'encoding',
+    kind: 'choice',
+    values: ['keep', 'srgb'],
+    default: 'keep',
+    about: 'Whether the result keeps the source’s colour profile and its range, or is converted to sRGB.',
+    as: 'elfin',
+    example: 'srgb',
+    on: ['url', 'rule', 'flag'],
+  },
   metadata: {
     group: 'encoding',
     kind: 'choice',

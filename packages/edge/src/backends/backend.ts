@@ -112,6 +112,7 @@ export function createLocalPlace(options: LocalPlaceOptions): Place {
         codec.decode(bytes, {
           limits: { bytes: bytes.byteLength, pixels: maxPixels },
           animated: firstFrame ? 'first' : 'refuse',
+          icc: wanted.icc,
           signal,
         }),
       );

@@ -45,7 +45,7 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
     codec: { name: codec.name, version: codec.version },
     models: (wanted) => resultModels(models, wanted),
     async restoreBytes(bytes, wanted, { signal }) {
-      const { format, quality, metadata: policy = 'none' } = wanted;
+      const { format, quality, icc, metadata: policy = 'none' } = wanted;
       const lossy = quality === undefined ? {} : { quality };
       if (maxPixels < Number.POSITIVE_INFINITY) {
         // The header alone is read: the image is not worth its memory here.
@@ -62,10 +62,10 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
         return { bytes: encoded, ...(report && { report: { ...report } }) } satisfies RestoredBytes;
       };
       if (wanted.restore === 'none') {
-        const { metadata, header: _, ...image } = await codec.decode(bytes, { signal });
+        const { metadata, header: _, ...image } = await codec.decode(bytes, { icc, signal });
         return encode(image, metadata);
       }
-      const how = { ...restoreOptionsOf(wanted), signal };
+      const how = { ...restoreOptionsOf(wanted), icc, signal };
       if ('restoreEncoded' in restorer) {
         const done = await restorer.restoreEncoded(bytes, { ...how, format, quality, metadata: policy });
         return { bytes: done.bytes, report: { ...done.report } };
