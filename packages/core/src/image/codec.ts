@@ -3,8 +3,8 @@ import type { Cicp } from './colour/space.ts';
 import type { PixelImage } from './pixels.ts';
 import type { Warning } from './warnings.ts';
 
-/** Container formats that elfin reads; all but `gif` and `heif` are also written. */
-export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'heif';
+/** Container formats that elfin reads; all but `gif`, `heif` and `bmp` are also written. */
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'heif' | 'bmp';
 /** Formats that are written. */
 export type OutputFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff';
 

@@ -1,4 +1,5 @@
 import type { Header, ImageFormat } from './codec.ts';
+import { bmp } from './formats/bmp.ts';
 import type { Format } from './formats/format.ts';
 import { gif } from './formats/gif.ts';
 import { avif, heif } from './formats/isobmff.ts';
@@ -8,7 +9,7 @@ import { sniffFormat } from './formats/sniff.ts';
 import { tiff } from './formats/tiff.ts';
 import { webp } from './formats/webp.ts';
 
-const FORMATS: Readonly<Record<ImageFormat, Format>> = { jpeg, png, webp, avif, tiff, gif, heif };
+const FORMATS: Readonly<Record<ImageFormat, Format>> = { jpeg, png, webp, avif, tiff, gif, heif, bmp };
 
 /**
  * Format, sides, depth, alpha, frames and orientation from the bytes alone; no pixel is decoded. The format is decided

@@ -13,7 +13,7 @@ import type { Workshop } from './work.ts';
 
 /** How a restored image is written. */
 export interface EncodedOptions extends RestoreOptions {
-  /** The source's own by default, or PNG, which loses nothing, where that is not written. */
+  /** The source's own by default; JPEG for HEIC, and PNG, which loses nothing, for what else is not written. */
   readonly format?: OutputFormat | undefined;
   /** 1…100, for formats that lose something. */
   readonly quality?: number | undefined;
@@ -103,5 +103,7 @@ function isOwn(header: Header, format: OutputFormat): boolean {
 }
 
 function writable(format: ImageFormat): OutputFormat {
-  return format === 'gif' || format === 'heif' ? 'png' : format;
+  // Phones write HEIC where they used to write JPEG: what takes a photo takes that.
+  if (format === 'heif') return 'jpeg';
+  return format === 'gif' || format === 'bmp' ? 'png' : format;
 }

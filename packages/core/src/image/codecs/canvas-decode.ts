@@ -13,6 +13,7 @@ const FORMATS: Readonly<Record<ImageFormat, () => Promise<Format>>> = {
   jpeg: async () => (await import('../formats/jpeg.ts')).jpeg,
   png: async () => (await import('../formats/png.ts')).png,
   webp: async () => (await import('../formats/webp.ts')).webp,
+  bmp: async () => (await import('../formats/bmp.ts')).bmp,
   gif: async () => (await import('../formats/gif.ts')).gif,
   tiff: async () => (await import('../formats/tiff.ts')).tiff,
   avif: async () => (await import('../formats/isobmff.ts')).avif,

@@ -11,7 +11,7 @@ import {
   type OutputFormat,
 } from '../codec.ts';
 import { hasTables } from '../colour/icc.ts';
-import { corrupt, truncated, unsupported } from '../formats/bytes.ts';
+import { corrupt, truncated } from '../formats/bytes.ts';
 import { metadataBy } from '../formats/format.ts';
 import { FORMAT_NAMES } from '../formats/sniff.ts';
 import { notUnderstood, spaceOf, untagged } from '../picture.ts';
@@ -19,6 +19,7 @@ import type { Channels } from '../pixels.ts';
 import { formatOf } from '../probe.ts';
 import { orientedSize } from '../transform.ts';
 import { type Warning, warning } from '../warnings.ts';
+import { decodeUnread } from './unread.ts';
 
 interface Shape {
   readonly width: number;
@@ -36,6 +37,7 @@ const LOADERS: Readonly<Record<ImageFormat, readonly string[]>> = {
   heif: ['heif'],
   tiff: ['tiff'],
   gif: ['gif'],
+  bmp: [],
 };
 
 /** What the codec over sharp is called in result keys, and what it writes. */
@@ -67,11 +69,8 @@ const OWN_SPACES = ['srgb', 'rgb', 'rgb16', 'b-w', 'grey16'];
 export async function openImage(given: Uint8Array, options: DecodeOptions): Promise<Opened> {
   const { header, format, bytes, warnings } = await admitImage(given, formatOf, options);
   const name = FORMAT_NAMES[header.format];
-  if (header.format === 'heif' && !readsHevc()) {
-    throw unsupported(
-      'This HEIF is HEVC coded, which this build of sharp cannot decode; convert it to JPEG or AVIF first.',
-    );
-  }
+  const unread = header.format === 'bmp' || (header.format === 'heif' && !readsHevc());
+  if (unread) return openPlain(bytes, header, metadataBy(format, bytes), warnings);
   const source = metadataBy(format, bytes);
   const input: SharpOptions = {
     limitInputPixels: options.limits?.pixels ?? DEFAULT_LIMITS.pixels,
@@ -105,6 +104,32 @@ export async function openImage(given: Uint8Array, options: DecodeOptions): Prom
       // At 16 bits sharp converts embedded profiles to P3 for processing; this takes them on to sRGB.
       if (found.icc && colour.convert && found.space === 'rgb16') image.withIccProfile('srgb', { attach: false });
       return image.toColourspace('rgb16');
+    },
+  };
+}
+
+/** As {@link openImage}, for what sharp does not read: decoded at once, upright, to 8 bits. */
+async function openPlain(
+  bytes: Uint8Array,
+  header: Header,
+  metadata: Metadata,
+  warnings: readonly Warning[],
+): Promise<Opened> {
+  const { width, height, data } = await decodeUnread(bytes, header);
+  const name = FORMAT_NAMES[header.format];
+  const shallow =
+    header.bitsPerSample > 8
+      ? [warning('depth-reduced', `The ${name} has ${header.bitsPerSample} bits a sample, of which 8 were read.`)]
+      : [];
+  const odd = spaceOf(metadata, header.grey) ? [] : [notUnderstood(name)];
+  return {
+    header: { ...header, bitDepth: 8, bitsPerSample: 8 },
+    metadata,
+    warnings: [...warnings, ...shallow, ...odd],
+    stored: { width, height, turned: true },
+    pipeline() {
+      const image = sharp(data, { raw: { width, height, channels: 4 }, limitInputPixels: false });
+      return (header.hasAlpha ? image : image.removeAlpha()).toColourspace('srgb');
     },
   };
 }

@@ -5,7 +5,11 @@ import { createSharpCodec } from './sharp.ts';
 
 const codec = createSharpCodec();
 
-codecConformance(codec, { icc: true, depth: 16, decodes: ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif'] }, readImage);
+codecConformance(
+  codec,
+  { icc: true, depth: 16, decodes: ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif', 'heif', 'bmp'] },
+  readImage,
+);
 
 it('takes 16-bit numbers of a wide profile to sRGB exactly', async () => {
   const { data } = await codec.decode(readImage('p3-16.png'), { icc: 'srgb' });

@@ -9,7 +9,7 @@ import { orient } from '../transform.ts';
 import { decodeStrictly, encodeError, encodeWith, openImage, SHARP } from './sharp-pipeline.ts';
 
 /**
- * The codec for Node, over sharp: JPEG, PNG, WebP, AVIF and TIFF both ways, GIF in, HEIF where the build of libvips can.
+ * The codec for Node, over sharp: JPEG, PNG, WebP, AVIF and TIFF both ways, GIF in, HEIC and BMP by optional peers (libheif-js, bmp-ts).
  * PNG and TIFF keep 16 bits, both ways, AVIF ten. Numbers are left in the source's own encoding; CMYK and its like are converted
  * to sRGB. sharp's work cannot be stopped: an abort takes effect behind it.
  */

@@ -11,13 +11,15 @@ export const FORMAT_NAMES: Readonly<Record<ImageFormat, string>> = {
   tiff: 'TIFF',
   gif: 'GIF',
   heif: 'HEIF',
+  bmp: 'BMP',
 };
 
-const READS = 'elfin reads JPEG, PNG, WebP, AVIF, TIFF, GIF and HEIF';
+const READS = 'elfin reads JPEG, PNG, WebP, AVIF, TIFF, GIF, HEIF and BMP';
 
 const MAGIC: readonly (readonly [ImageFormat, Uint8Array])[] = [
   ['jpeg', Uint8Array.of(0xff, 0xd8, 0xff)],
   ['png', Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)],
+  ['bmp', ascii('BM')],
   ['gif', ascii('GIF87a')],
   ['gif', ascii('GIF89a')],
   ['tiff', ascii('II*\0')],
@@ -31,7 +33,6 @@ const MAGIC: readonly (readonly [ImageFormat, Uint8Array])[] = [
 const OTHERS: readonly (readonly [string, string])[] = [
   ['a PDF', '%PDF'],
   ['a ZIP archive', 'PK\x03\x04'],
-  ['a BMP', 'BM'],
   ['a Photoshop file', '8BPS'],
   ['a JPEG XL', '\xff\x0a'],
   ['a JPEG XL', '\0\0\0\x0cJXL '],
