@@ -125,7 +125,7 @@ async function run(picture: HTMLImageElement): Promise<void> {
         if (mine !== current) return;
         if (phase !== 'decode') shown ??= show();
         bar.value = fraction;
-        compare.say(`Restoring: ${Math.round(fraction * 100)} %`, true);
+        compare.busy(`Restoring: ${Math.round(fraction * 100)} %`);
       },
     });
     await shown;

@@ -9,7 +9,7 @@ const FIXTURES = fileURLToPath(new URL('../../fixtures/images/', import.meta.url
 const PAGE = `<!doctype html><html lang="en"><title>Element</title>
 <main><h1>Element</h1>
 <img id="plain" src="/images/p3.jpg" alt="Colours">
-<elfin-image src="/images/p3.jpg" task="derain" alt="The same"></elfin-image>
+<elfin-image src="/images/p3.jpg" task="derain" alt="The same" compare></elfin-image>
 <elfin-image id="broken" src="/images/noise.bin" task="derain" alt="Nothing"></elfin-image></main>
 <script type="module">
   import { createRestorer, fetchModels } from '/elfin/web.js';
@@ -50,18 +50,25 @@ test('an element and a picture in place are restored, a handle parts before from
     ['elfin-done', 'derain'],
     ['elfin-error', 'INPUT_UNREADABLE'],
   ]);
-  expect(await page.locator('#broken [role=status]').textContent()).toMatch(/not loaded or is broken/);
+  expect(await page.locator('#broken [part=status]').textContent()).toMatch(/not loaded or is broken/);
 
   const handles = page.getByRole('slider', { name: 'Before and after' });
   await expect.poll(() => handles.count(), { timeout: 30_000 }).toBe(2);
   await handles.first().focus();
   await page.keyboard.press('Home');
   expect(await handles.first().getAttribute('aria-valuetext')).toBe('0% of the photo as it was, the rest restored');
+  // By pointer: what is dragged is the handle, the rest of the picture stays the page's.
+  const { x, y, width, height } = (await page.locator('elfin-image canvas').first().boundingBox())!;
+  await page.mouse.move(x + width / 2, y + height / 3);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 4, y + height / 3, { steps: 4 });
+  await page.mouse.up();
+  expect(Number(await page.locator('elfin-image input').first().inputValue())).toBeCloseTo(25, -1);
   expect(await page.getByRole('img', { name: 'Colours' }).count()).toBe(1);
 
   expect(await violations(page)).toEqual([]);
   const motion = () =>
-    page.locator('main > .elfin > canvas').evaluate((canvas) => getComputedStyle(canvas).animationName);
+    page.locator('main > elfin-overlay canvas').evaluate((canvas) => getComputedStyle(canvas).animationName);
   await page.emulateMedia({ reducedMotion: 'no-preference' });
   expect(await motion()).toBe('elfin-in');
   await page.emulateMedia({ reducedMotion: 'reduce' });

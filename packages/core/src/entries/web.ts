@@ -1,4 +1,5 @@
 /** `@elfin/core/web`: for pages. The heavy half is in `web-worker.js`, which this starts. */
+
 export { ElfinError, type ElfinErrorCode, isElfinError } from '../base/errors.ts';
 export { createModelRef } from '../checkpoint/model-ref.ts';
 export type { PixelImage } from '../image/pixels.ts';
@@ -11,7 +12,7 @@ export type { Restored, WarmupOptions } from '../restorer.ts';
 export type { Backend } from '../runtime/runtime.ts';
 export type { Progress, TilePreview } from '../tiling/run.ts';
 export { CACHE, type FetchOptions, fetchFile } from '../web/page/fetch.ts';
-export type { WebInput } from '../web/page/input.ts';
+export type { WebInput, WebPicture } from '../web/page/input.ts';
 export { type FetchedModelsOptions, fetchModels } from '../web/page/models.ts';
 export {
   createRestorer,
@@ -20,3 +21,4 @@ export {
   type WebRestorer,
   type WebRestorerOptions,
 } from '../web/page/restorer.ts';
+export { type BlobOptions, streamTiles, type WebRestored } from '../web/page/result.ts';

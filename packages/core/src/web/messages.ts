@@ -1,3 +1,4 @@
+import type { ImageFormat, Metadata } from '../image/codec.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import type { Manifest } from '../model/manifest.ts';
 import type { Download, ModelSize, Task } from '../model/models.ts';
@@ -6,6 +7,7 @@ import type { RestoreReport } from '../restore/report.ts';
 import type { OpenedInput } from '../restorer.ts';
 import type { Backend } from '../runtime/runtime.ts';
 import type { Progress, TilePreview } from '../tiling/run.ts';
+import type { BlobOptions } from './page/result.ts';
 import type { WireError } from './wire.ts';
 
 /** How a worker is set up; said once, before anything else. */
@@ -32,8 +34,17 @@ export type WireOptions = Omit<RestoreOptions, 'model' | 'signal' | 'onProgress'
 
 export type WireInput = Uint8Array | Blob | PixelImage | ImageBitmap;
 
+/** What is to become a file. */
+export interface EncodeAsk {
+  readonly image: PixelImage;
+  readonly source: ImageFormat | undefined;
+  readonly metadata: Metadata;
+  readonly options: Omit<BlobOptions, 'signal'>;
+}
+
 /** What the page asks of the worker. */
 export interface Calls {
+  encode: { readonly ask: EncodeAsk; readonly answer: Blob };
   restore: {
     readonly ask: { readonly input: WireInput; readonly options: WireOptions; readonly tiles: boolean };
     readonly answer: {

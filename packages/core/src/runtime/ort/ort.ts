@@ -71,7 +71,7 @@ async function explain<T>(what: string, work: () => Promise<T>): Promise<T> {
 // ONNX Runtime has no code of its own for exhausted memory: these are the words of its CPU arena, of C++ in wasm, of CUDA,
 // of Dawn (WebGPU), and of the JavaScript engine.
 const OUT_OF_MEMORY =
-  /failed to allocate memory|bad_alloc|out of memory|out_of_memory|allocation failed|invalid typed array length|invalid array length/i;
+  /failed to allocate memory|bad_alloc|out of memory|out_of_memory|allocation failed|could not allocate|invalid typed array length|invalid array length/i;
 
 /** ONNX Runtime's failure as one line with a code. */
 export function toElfinError(what: string, error: unknown): ElfinError {
@@ -80,6 +80,11 @@ export function toElfinError(what: string, error: unknown): ElfinError {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   if (OUT_OF_MEMORY.test(line)) {
     return new ElfinError('OUT_OF_MEMORY', 'The runtime ran out of memory; use smaller tiles.', { cause: error });
+  }
+  if (/content security policy|unsafe-eval/i.test(line)) {
+    const words =
+      "A Content Security Policy forbids WebAssembly: allow 'wasm-unsafe-eval' in script-src, for the worker too.";
+    return new ElfinError('RUNTIME_UNAVAILABLE', words, { cause: error });
   }
   return new ElfinError('RUNTIME_FAILED', `ONNX Runtime could not ${what}: ${line.slice(0, 400)}`, { cause: error });
 }

@@ -43,7 +43,9 @@ export function createWebRuntime(options: WebRuntimeOptions = {}): LocalRuntime 
   let loading: Promise<Ort> | undefined;
   const findGpu = () =>
     (gpu ??=
-      device === 'wasm' || avoid !== undefined ? Promise.resolve(avoid ?? 'wasm was asked for') : lookForWebGpu());
+      device === 'wasm' || avoid !== undefined
+        ? Promise.resolve(avoid ?? 'wasm was asked for')
+        : lookForWebGpu(device === 'webgpu'));
   const load = () => {
     loading ??= (options.ort ?? (async () => importOrtWeb(typeof (await findGpu()) !== 'string', assets)))().catch(
       (error) => {
@@ -168,13 +170,21 @@ interface Gpu {
   readonly half: boolean;
 }
 
-/** What the browser's adapter can do, or why there is none. */
-async function lookForWebGpu(): Promise<string | Gpu> {
+/** What the browser's adapter can do, or why there is none. One in software counts only where `any` is good enough. */
+export async function lookForWebGpu(any: boolean): Promise<string | Gpu> {
   interface Adapter {
     readonly features: ReadonlySet<string>;
+    readonly info?: { readonly isFallbackAdapter?: boolean };
+    /** Where browsers had it before. */
+    readonly isFallbackAdapter?: boolean;
   }
   const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<Adapter | null> } } | undefined)?.gpu;
   if (!gpu) return 'this browser or runtime has no WebGPU';
   const adapter = await gpu.requestAdapter().catch(() => null);
-  return adapter ? { half: adapter.features.has('shader-f16') } : 'WebGPU found no adapter';
+  if (!adapter) return 'WebGPU found no adapter';
+  if (!any && (adapter.info?.isFallbackAdapter || adapter.isFallbackAdapter)) {
+    // 150 s and not done where wasm took 2.3 s.
+    return 'WebGPU is software here, slower than wasm';
+  }
+  return { half: adapter.features.has('shader-f16') };
 }

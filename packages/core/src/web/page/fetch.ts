@@ -1,4 +1,5 @@
 import { joinBytes } from '../../base/bytes.ts';
+import { readDataUrl } from '../../base/data-url.ts';
 import { ElfinError, isElfinError, throwIfAborted } from '../../base/errors.ts';
 import { sha256 } from '../../base/sha256.ts';
 import type { LoadOptions } from '../../model/models.ts';
@@ -20,6 +21,8 @@ export interface FetchOptions extends LoadOptions {
 export async function fetchFile(url: string | URL, options: FetchOptions = {}): Promise<Uint8Array> {
   const { digest, signal } = options;
   throwIfAborted(signal);
+  const inlined = readDataUrl(url);
+  if (inlined) return inlined;
   if (digest === undefined) return download(url, options);
   const cache = await openCache(options);
   const kept = await cache?.match(url).catch(() => undefined);

@@ -2,6 +2,7 @@ import { aborted, ElfinError } from '../../base/errors.ts';
 import type { Download } from '../../model/models.ts';
 import type { Calls, Questions, Settings, ToPage, ToWorker } from '../messages.ts';
 import { fromWire, toWire } from '../wire.ts';
+import { watchStart } from './start-worker.ts';
 
 /** What the page's side must be able to answer. */
 export type Answers = { [N in keyof Questions]: (ask: Questions[N]['ask']) => Promise<Questions[N]['answer']> };
@@ -43,17 +44,18 @@ interface Waiting {
  * codes, and an abort must reach a call that is under way.
  */
 export function openLink({ worker: make, settings, answers, onDownload, onLost }: LinkOptions): Link {
-  const worker = make();
+  const { worker, refused, failure, end: endWatch } = watchStart(make);
   const waiting = new Map<number, Waiting>();
   let next = 1;
   let ready = false;
   let ended: ElfinError | undefined;
-  const tell = (message: ToWorker, transfer: Transferable[] = []) => worker.postMessage(message, transfer);
+  const tell = (message: ToWorker, transfer: Transferable[] = []) => worker?.postMessage(message, transfer);
 
   function end(error: ElfinError): void {
     if (ended) return;
     ended = error;
-    worker.terminate();
+    endWatch();
+    worker?.terminate();
     for (const { reject } of waiting.values()) reject(error);
     waiting.clear();
   }
@@ -67,10 +69,12 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
     }
   }
 
-  worker.onmessage = ({ data: message }: MessageEvent<ToPage>) => {
+  function hear(message: ToPage): void {
     if (ended) return;
-    if (message.kind === 'ready') ready = true;
-    else if (message.kind === 'download') onDownload(message.download);
+    if (message.kind === 'ready') {
+      ready = true;
+      endWatch();
+    } else if (message.kind === 'download') onDownload(message.download);
     else if (message.kind === 'lost') {
       onLost();
       const lost = `The GPU was lost (${message.reason}); try again, it starts afresh.`;
@@ -88,16 +92,22 @@ export function openLink({ worker: make, settings, answers, onDownload, onLost }
         if (error.data.restart === true) end(error);
       }
     }
-  };
-  worker.onerror = (event) => {
-    event.preventDefault();
-    const advice = 'serve web-worker.js beside the page’s script, or say where it is by `assets` (see docs/browser.md)';
+  }
+  async function die(cause: unknown): Promise<void> {
     end(
       ready
-        ? new ElfinError('RUNTIME_FAILED', `The worker that restores images died: ${event.message}. Try again.`)
-        : new ElfinError('RUNTIME_UNAVAILABLE', `The worker cannot be loaded: ${advice}.`, { cause: event.message }),
+        ? new ElfinError('RUNTIME_FAILED', `The worker that restores images died: ${cause}. Try again.`)
+        : await failure(cause),
     );
-  };
+  }
+  if (!worker) void die(refused);
+  else {
+    worker.onmessage = ({ data }: MessageEvent<ToPage>) => hear(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      void die(event.message);
+    };
+  }
   tell({ kind: 'settings', settings });
 
   return {

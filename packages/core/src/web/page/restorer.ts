@@ -1,13 +1,17 @@
 import { ElfinError, isElfinError, throwIfAborted } from '../../base/errors.ts';
 import { checkPixels } from '../../image/pixels.ts';
 import type { Download, ModelRef, ModelSize, Models } from '../../model/models.ts';
-import type { Classify } from '../../restore/options.ts';
+import type { Classify, RestoreOptions } from '../../restore/options.ts';
 import type { Restorer, WarmupOptions } from '../../restorer.ts';
 import type { Backend } from '../../runtime/runtime.ts';
 import type { Progress } from '../../tiling/run.ts';
 import type { WireModel } from '../messages.ts';
-import { toWireInput, type WebInput } from './input.ts';
+import { isReadOnce, toWireInput, type WebInput } from './input.ts';
 import { type Link, openLink } from './link.ts';
+import { toWebRestored, type WebRestored } from './result.ts';
+import { startWorker } from './start-worker.ts';
+
+export type { WebRestored } from './result.ts';
 
 export interface WebRestorerOptions {
   readonly models: Models;
@@ -36,6 +40,8 @@ export interface PreloadProgress extends Download {
 }
 
 export interface WebRestorer extends Omit<Restorer<WebInput>, 'infer' | 'apply'> {
+  /** As `Restorer.restore`; the result can be written to a file and drawn. Errors: NETWORK_FAILED besides, for addresses. */
+  restore(input: WebInput, options: RestoreOptions): Promise<WebRestored>;
   /** `warmup` with byte progress: fetches what is needed, checks it, opens the model. Errors: NETWORK_FAILED besides. */
   preload(options: PreloadOptions): Promise<Backend>;
 }
@@ -48,7 +54,7 @@ const MOST_LOSSES = 2;
  * starts at the first call and is ended by `dispose`, which gives all its memory back. When the GPU is lost, the call under
  * way begins again in another worker, after two losses without WebGPU (`backend.declined` says so); where `device` is
  * `webgpu` it fails with RUNTIME_FAILED, as it does when the worker dies, and the next call starts afresh.
- * Errors: OPTION_INVALID, CONFIG_INVALID for a page without HTTPS.
+ * Errors: OPTION_INVALID, CONFIG_INVALID for a page without HTTPS, RUNTIME_UNAVAILABLE for a browser without OffscreenCanvas.
  */
 export function createRestorer(options: WebRestorerOptions): WebRestorer {
   const { models, device = 'auto', threads, assets, classify } = options;
@@ -60,6 +66,9 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
   }
   if (!globalThis.crypto?.subtle) {
     throw new ElfinError('CONFIG_INVALID', 'elfin needs a secure page: serve it over HTTPS, or from localhost.');
+  }
+  if (typeof OffscreenCanvas === 'undefined') {
+    throw new ElfinError('RUNTIME_UNAVAILABLE', 'There is no OffscreenCanvas here (Safari: 16.4).');
   }
   const folder =
     assets === undefined ? undefined : new URL(`${String(assets).replace(/\/?$/, '/')}`, location.href).href;
@@ -134,8 +143,8 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
     async restore(input, { signal, onProgress, onTile, model, ...given }) {
       throwIfAborted(signal);
       const reading = { ...given, ...(signal && { signal }) };
-      // Streams can be read but once.
-      const source = input instanceof ReadableStream ? (await toWireInput(input, reading)).input : input;
+      // Sent again when the GPU is lost, which these cannot be.
+      const source = isReadOnce(input) ? ((await toWireInput(input, reading)).input as Blob) : input;
       let fraction = 0;
       const progress =
         onProgress &&
@@ -148,7 +157,8 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
         const ask = { input: sent, options: { ...given, ...modelOf(model) }, tiles: onTile !== undefined };
         return worker.call('restore', ask, { signal, transfer, hooks: { progress, tile: onTile } });
       });
-      return { image: checkPixels(image), degradation: () => prior, ...beside, report };
+      const restored = { image: checkPixels(image), degradation: () => prior, ...beside, report };
+      return toWebRestored(restored, (ask, ending) => connect().call('encode', ask, { signal: ending }));
     },
     warmup: warm,
     async preload({ onProgress, ...given }) {
@@ -162,17 +172,4 @@ export function createRestorer(options: WebRestorerOptions): WebRestorer {
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
-}
-
-function startWorker(assets: string | undefined): Worker {
-  if (assets === undefined) {
-    // Written out in exactly this form: bundlers look for it.
-    return new Worker(new URL('./web-worker.js', import.meta.url), { type: 'module', name: 'elfin' });
-  }
-  const url = new URL('web-worker.js', assets);
-  if (url.origin === location.origin) return new Worker(url, { type: 'module', name: 'elfin' });
-  // Workers must be of the page's origin; what they import need not.
-  const text = `import ${JSON.stringify(url.href)};`;
-  const local = URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
-  return new Worker(local, { type: 'module', name: 'elfin' });
 }

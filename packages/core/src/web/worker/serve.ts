@@ -1,7 +1,7 @@
 import { loadPart } from '../../base/lazy-import.ts';
 import type { ModelRef, ModelSize, Models } from '../../model/models.ts';
 import { createRestorer, type Restored, type RestoreInput, type Restorer } from '../../restorer.ts';
-import { createWebRuntime } from '../../runtime/web/web.ts';
+import { createWebRuntime, lookForWebGpu } from '../../runtime/web/web.ts';
 import { readBitmap } from '../bitmap.ts';
 import type { Calls, Questions, Settings, ToPage, ToWorker, WireInput, WireModel, WireOptions } from '../messages.ts';
 import { fromWire, movable, toWire } from '../wire.ts';
@@ -29,6 +29,10 @@ export function serveRestorer(scope: WorkerScope): void {
   }
 
   async function call(id: number, message: Extract<ToWorker, { kind: 'call' }>, signal: AbortSignal): Promise<void> {
+    if (message.name === 'encode') {
+      const { encodeImage } = await loadPart(import('./encode.ts'));
+      return tell({ kind: 'result', id, value: await encodeImage(message.ask, signal) });
+    }
     const { restorer, bind, gpu } = await served!;
     if (message.name === 'warmup') {
       const { task, model } = message.ask;
@@ -123,8 +127,10 @@ async function serve(
         ? question('classify', { thumbnail })
         : (await loadPart(import('../../classify/classify.ts'))).classify(thumbnail),
   });
+  const gpu =
+    device !== 'wasm' && avoid === undefined && typeof (await lookForWebGpu(device === 'webgpu')) !== 'string';
   const bind = (model: ModelSize | WireModel) => (typeof model === 'string' ? model : refOf(model));
-  return { restorer, bind, gpu: device !== 'wasm' && avoid === undefined && (await hasGpu()) };
+  return { restorer, bind, gpu };
 }
 
 /** WebGPU plans its buffers once a shape: with one shape an image they are reused from tile to tile. */
@@ -141,11 +147,6 @@ function opened(input: WireInput): RestoreInput {
 
 function answerOf({ image, degradation, report, ...beside }: Restored): Calls['restore']['answer'] {
   return { image, prior: degradation(), beside, report };
-}
-
-async function hasGpu(): Promise<boolean> {
-  const { gpu } = globalThis.navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
-  return Boolean(await gpu?.requestAdapter().catch(() => null));
 }
 
 /** Counts the bytes of the runtime's wasm as ONNX Runtime fetches it: megabytes, of which it tells nothing itself. */
