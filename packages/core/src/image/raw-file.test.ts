@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AWKWARD } from '../../../../test/fixtures/images/awkward.ts';
@@ -152,6 +153,41 @@ describe('a process of its own', () => {
        await sink.dispose();`,
     );
     expect(stdout).toBe('OUTPUT_UNWRITABLE');
+  });
+
+  it('calls a photo that does not fit on the disk no damaged one', async () => {
+    const photo = JSON.stringify(
+      fileURLToPath(new URL('../../../../test/fixtures/fidelity/p3conv.jpg', import.meta.url)),
+    );
+    const { stdout } = await run(
+      "trap '' XFSZ; ulimit -f 8;",
+      `import { readFileSync } from 'node:fs';
+       import { decodeToFile } from ${module('./raw-file.ts')};
+       await decodeToFile(new Uint8Array(readFileSync(${photo})), { directory: ${JSON.stringify(directory)} })
+         .catch(({ code, retry }) => process.stdout.write(code + ' ' + retry));`,
+    );
+    expect(stdout).toBe('OUTPUT_UNWRITABLE true');
+  });
+
+  it.runIf(process.platform === 'linux')('keeps no temporary file open once an image is done', async () => {
+    const photo = JSON.stringify(
+      fileURLToPath(new URL('../../../../test/fixtures/fidelity/p3conv.jpg', import.meta.url)),
+    );
+    const { stdout } = await run(
+      'VIPS_BLOCK_UNTRUSTED=1',
+      `import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+       import { createFileSink, decodeToFile } from ${module('./raw-file.ts')};
+       const where = { directory: ${JSON.stringify(directory)} };
+       const source = await decodeToFile(new Uint8Array(readFileSync(${photo})), where);
+       const sink = await createFileSink(source, where);
+       await sink.write(0, 0, 96, 64, await source.read(0, 0, 96, 64));
+       const bytes = await sink.encode({ format: 'jpeg' });
+       await Promise.all([source.dispose(), sink.dispose()]);
+       const link = (fd) => { try { return readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } };
+       const open = readdirSync('/proc/self/fd').map(link).filter((path) => path.startsWith(where.directory));
+       process.stdout.write((bytes.length > 500) + ' ' + open.length);`,
+    );
+    expect(stdout).toBe('true 0');
   });
 
   it('that exits without disposing leaves nothing behind', async () => {

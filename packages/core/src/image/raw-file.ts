@@ -49,7 +49,7 @@ export async function decodeToFile(bytes: Uint8Array, options: DecodeOptions & F
     channels: header.hasAlpha ? 4 : 3,
     bitDepth: header.bitDepth,
   };
-  const file = await createTempFile('pixels.tif', pixelBytes(shape), options.directory);
+  const file = await createTempFile('pixels.tif', pixelBytes(shape), options.directory, pixelBytes(shape));
   try {
     await decodeStrictly(opened, bytes.length, (pipeline) => toFile(pipeline, file, shape));
     throwIfAborted(options.signal);
@@ -75,12 +75,15 @@ async function toFile(pipeline: Sharp, file: TempFile, shape: PixelShape): Promi
 
 const FULL = /no space|write (error|failed)|file too large|unable to write|tiff.*(write|flush|append)|vips2tiff/i;
 
-/** Whether writing stopped for want of room: by the words, or by what the disk says now. */
+/**
+ * Whether writing stopped for want of room: by the words, which libvips keeps in one place for all threads, so that one may have
+ * another's; or because what is left to write would not fit.
+ */
 async function isFull(file: TempFile, shape: PixelShape, error: Error): Promise<boolean> {
   if (FULL.test(error.message)) return true;
   const { size } = await file.handle.stat();
   const free = await file.free();
-  return size < pixelBytes(shape) && free < 64 * 1024;
+  return size < pixelBytes(shape) && free < pixelBytes(shape) - size;
 }
 
 /** A file with pixels from byte `start` on. */
@@ -126,7 +129,7 @@ export async function createFileSink(shape: PixelShape, options: FileOptions = {
   const { width, height, channels, bitDepth } = shape;
   const head = tiffHead(shape);
   const size = head.length + pixelBytes(shape);
-  const file = await createTempFile('result.tif', size, options.directory);
+  const file = await createTempFile('result.tif', size, options.directory, 'promised');
   const holder = hold(file);
   const wrap = (cause: unknown) => diskError(cause, dirname(dirname(file.path)), size);
   await file.handle.write(head, 0, head.length, 0).catch(async (cause: unknown) => {

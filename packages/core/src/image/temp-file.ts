@@ -15,6 +15,19 @@ export interface TempFile {
   dispose(): Promise<void>;
 }
 
+/** Room that files of this process were promised and have not taken yet, so that two images do not count on the same. */
+const promised = new Set<{ readonly directory: string; readonly bytes: number; readonly handle: FileHandle }>();
+
+async function promisedIn(directory: string): Promise<number> {
+  const open = [...promised].filter((one) => one.directory === directory);
+  const left = open.map(async ({ bytes, handle }) => {
+    // One that has just been closed has given its room back.
+    const { size } = await handle.stat().catch(() => ({ size: bytes }));
+    return Math.max(0, bytes - size);
+  });
+  return (await Promise.all(left)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
 /** Folders to be removed should the process end without disposing. */
 const left = new Set<string>();
 
@@ -27,12 +40,22 @@ function removeLeft(): void {
  * leads through /proc to the open file: not even a killed process leaves pixels behind, only an empty folder. Elsewhere
  * it is removed by `dispose` or at exit. Throws OUTPUT_UNWRITABLE when the folder cannot be written or has less than
  * `bytes` free.
+ * @param ahead bytes that another file of the same image will take later; for that one `ahead` is `promised`
  */
-export async function createTempFile(name: string, bytes: number, directory: string = tmpdir()): Promise<TempFile> {
+export async function createTempFile(
+  name: string,
+  bytes: number,
+  directory: string = tmpdir(),
+  ahead: number | 'promised' = 0,
+): Promise<TempFile> {
+  const wanted = ahead === 'promised' ? 0 : bytes + ahead;
   let folder: string | undefined;
   let handle: FileHandle | undefined;
   try {
-    if ((await freeOf(directory)) < bytes) throw full(directory, bytes);
+    const free = await freeOf(directory);
+    if (free < bytes || (wanted > 0 && free - (await promisedIn(directory)) < wanted)) {
+      throw full(directory, Math.max(bytes, wanted));
+    }
     folder = await mkdtemp(join(directory, 'elfin-'));
     if (left.size === 0) process.once('exit', removeLeft);
     left.add(folder);
@@ -42,7 +65,13 @@ export async function createTempFile(name: string, bytes: number, directory: str
       await rm(path);
       await symlink(`/proc/self/fd/${handle.fd}`, path);
     }
-    return { handle, path, free: () => freeOf(directory), dispose: () => remove(folder!, handle!) };
+    const promise = { directory, bytes: wanted, handle };
+    if (wanted > 0) promised.add(promise);
+    const dispose = () => {
+      promised.delete(promise);
+      return remove(folder!, handle!);
+    };
+    return { handle, path, free: () => freeOf(directory), dispose };
   } catch (cause) {
     if (folder) await remove(folder, handle);
     throw diskError(cause, directory, bytes);

@@ -1,5 +1,5 @@
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
-import { ElfinError } from '../../base/errors.ts';
+import { ElfinError, isElfinError } from '../../base/errors.ts';
 import { admitImage } from '../admit.ts';
 import {
   type Codec,
@@ -158,12 +158,14 @@ export async function decodeStrictly<T>(
   try {
     return await decode(opened.pipeline('warning'));
   } catch (error) {
+    // Where it goes failed, not what it is made of.
+    if (isElfinError(error)) throw error;
     const message = error instanceof Error ? error.message : '';
     if (!/extraneous bytes/.test(message) || /premature|ended/.test(message))
       throw sharpError(error, opened.header, length);
   }
   return decode(opened.pipeline('error')).catch((error: unknown) => {
-    throw sharpError(error, opened.header, length);
+    throw isElfinError(error) ? error : sharpError(error, opened.header, length);
   });
 }
 
