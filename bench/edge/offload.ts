@@ -4,10 +4,11 @@
 import { parseArgs } from 'node:util';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
-import { createTilePlace, createWorkerPlace, NO_METRICS, type Place } from '@elfin/edge';
+import { type Backend, createTileBackend, createWorkerBackend } from '@elfin/edge';
 import { createModels } from '@elfin/models/node';
 import sharp from 'sharp';
 import { startElfin } from '../../test/helpers/elfin-process.ts';
+import { workContext } from '../../test/helpers/work-context.ts';
 
 const { values } = parseArgs({
   options: {
@@ -28,19 +29,11 @@ const images = await Promise.all(
   }),
 );
 
-async function milliseconds(place: Place, index: number, atOnce: number): Promise<number> {
+async function milliseconds(backend: Backend, index: number, atOnce: number): Promise<number> {
   const { bytes, header } = images[index] as (typeof images)[0];
   const work = { bytes, header, options: { restore: 'derain', format: 'webp' }, firstFrame: false } as const;
   const begin = performance.now();
-  const make = () =>
-    place.make(work, {
-      signal: new AbortController().signal,
-      deadline: Date.now() + 600_000,
-      traceparent: '',
-      metrics: NO_METRICS,
-      spans: new Map(),
-      onProgress: () => undefined,
-    });
+  const make = () => backend.make(work, workContext({ deadline: Date.now() + 600_000 }));
   await Promise.all(Array.from({ length: atOnce }, make));
   return (performance.now() - begin) / atOnce;
 }
@@ -55,8 +48,8 @@ for (const [count, threads] of [
   const runtime = createRemoteRuntime({ endpoints: workers.map(({ url }) => url), attemptMs: 300_000 });
   await using restorer = createRestorer({ models, codec, runtime });
   const { endpoints } = runtime;
-  const whole = createWorkerPlace({ endpoints, codec, models });
-  const tiles = createTilePlace({ endpoints, restorer, codec });
+  const whole = createWorkerBackend({ endpoints, codec, models });
+  const tiles = createTileBackend({ endpoints, restorer, codec });
   // Each worker opens its graphs with the first image.
   for (const place of [whole, tiles]) await milliseconds(place, 0, 2 * count);
   for (const [index, [width, height]] of SIZES.entries()) {

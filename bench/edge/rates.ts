@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
-import { createEdge, createLocalPlace, createSigner, createSources, parseTransform } from '@elfin/edge';
+import { createEdge, createLocalBackend, createSigner, createSources, parseTransform } from '@elfin/edge';
 import { createFolderSource, createPrometheus } from '@elfin/edge/node';
 import { createModels } from '@elfin/models/node';
 import { createMemoryStore } from '@elfin/storage';
@@ -40,7 +40,7 @@ const edge = createEdge({
   keys,
   source: createSources({ allow: [], sources: { path: createFolderSource({ root: folder }) } }),
   store: createMemoryStore(),
-  places: [createLocalPlace({ codec, restorer })],
+  backends: [createLocalBackend({ codec, restorer })],
   codec,
   models,
   metrics: createPrometheus(),

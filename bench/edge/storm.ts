@@ -12,9 +12,9 @@ import { createRemoteRuntime } from '@elfin/core/remote';
 import {
   createEdge,
   createHttpSource,
-  createLocalPlace,
+  createLocalBackend,
   createSources,
-  createWorkerPlace,
+  createWorkerBackend,
   parseTransform,
 } from '@elfin/edge';
 import { createPinnedFetch } from '@elfin/edge/node';
@@ -66,7 +66,7 @@ const edge = createEdge({
   }),
   store,
   coordination: createMemoryStore(),
-  places: [createWorkerPlace({ endpoints, codec, models }), createLocalPlace({ codec })],
+  backends: [createWorkerBackend({ endpoints, codec, models }), createLocalBackend({ codec })],
   codec,
   models,
   syncWait: 1_000,

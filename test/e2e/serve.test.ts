@@ -105,7 +105,7 @@ test('metrics, the playground and its signer are there', async () => {
   for (const name of [
     'elfin_request_duration_seconds_bucket',
     'elfin_span_duration_seconds_sum{span="infer"}',
-    'elfin_queue_depth 0',
+    'elfin_queue_depth{lane="network"} 0',
     'elfin_cache_total{result="hit"}',
   ]) {
     expect(metrics).toContain(name);
@@ -125,7 +125,7 @@ test('metrics and health have a port of their own if asked', async () => {
   });
   const status = async (url: string) => (await fetch(url)).status;
   expect([await status(`${other.url}/metrics`), await status(`${other.url}/livez`)]).toEqual([404, 200]);
-  expect(await (await fetch(`${other.metricsUrl}/metrics`)).text()).toContain('elfin_queue_depth 0');
+  expect(await (await fetch(`${other.metricsUrl}/metrics`)).text()).toContain('elfin_queue_depth{lane="network"} 0');
   expect([await status(`${other.metricsUrl}/readyz`), await status(`${other.metricsUrl}/openapi.json`)]).toEqual([
     200, 404,
   ]);

@@ -17,7 +17,7 @@ export async function fuzz({ cases, seed = 1 }: { readonly cases: number; readon
     keys,
     source: createSources({ allow: [], sources: {} }),
     store: createMemoryStore(),
-    places: [],
+    backends: [],
     codec,
   });
   const pieces = fc.constantFrom(

@@ -2,6 +2,7 @@ import { describe } from 'vitest';
 import { testAnswers } from './edge/answers.ts';
 import { testAround } from './edge/around.ts';
 import { testFailures } from './edge/failures.ts';
+import { testOnce } from './edge/once.ts';
 import { testPending } from './edge/pending.ts';
 import { testRefusals } from './edge/refusals.ts';
 import { type Runtime, setUpEdge } from './edge/set-up.ts';
@@ -10,6 +11,7 @@ import { type Runtime, setUpEdge } from './edge/set-up.ts';
 export function edgeProgram(name: string, runtime: Runtime): void {
   const scene = { ...runtime, setUp: (options = {}) => setUpEdge(runtime, options) };
   describe(`edge in ${name}: answers`, () => testAnswers(scene));
+  describe(`edge in ${name}: one restoration`, () => testOnce(scene));
   describe(`edge in ${name}: refusals`, () => testRefusals(scene));
   describe(`edge in ${name}: work that takes long`, () => testPending(scene));
   describe(`edge in ${name}: when things fail`, () => testFailures(scene));

@@ -1,5 +1,6 @@
 import type {
   DurableObjectNamespace,
+  ExecutionContext,
   MessageBatch,
   Queue,
   R2Bucket,
@@ -58,6 +59,8 @@ function open(env: Env): ComposedEdge {
       localPixels: LOCAL_PIXELS,
       restorePixels: RESTORE_PIXELS,
       restoresFirst: true,
+      // A restored picture and its source do not both fit into an isolate.
+      restoreOnce: false,
     },
     {
       background: {
@@ -71,7 +74,7 @@ function open(env: Env): ComposedEdge {
 }
 
 export default {
-  fetch: (request: Request, env: Env) => open(env).fetch(request),
+  fetch: (request: Request, env: Env, context: ExecutionContext) => open(env).fetch(request, env, context),
 
   /** Work that took longer than its request. A failure that may pass goes back; after the last try, to the dead letters. */
   async queue(batch: MessageBatch<QueueMessage>, env: Env): Promise<void> {

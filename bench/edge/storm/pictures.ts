@@ -1,6 +1,7 @@
 import { type Codec, type Models, type PixelImage, planFit } from '@elfin/core';
 import { createRestorer } from '@elfin/core/node';
-import { createLocalPlace, NO_METRICS } from '@elfin/edge';
+import { createLocalBackend } from '@elfin/edge';
+import { workContext } from '../../../test/helpers/work-context.ts';
 import { random } from './random.ts';
 
 const SIDE = 48;
@@ -32,7 +33,7 @@ function picture(index: number): PixelImage {
 /** The sources, and everything that may be asked of them made beforehand by the bundled network in this process. */
 export async function createPictures(codec: Codec, models: Models): Promise<Pictures> {
   await using restorer = createRestorer({ models, codec });
-  const place = createLocalPlace({ codec, restorer });
+  const backend = createLocalBackend({ codec, restorer });
   const sources: Uint8Array[] = [];
   const expected = new Map<string, PixelImage>();
   for (let index = 0; index < COUNT; index++) {
@@ -42,15 +43,8 @@ export async function createPictures(codec: Codec, models: Models): Promise<Pict
     for (const restore of ['derain', 'none'] as const) {
       for (const width of WIDTHS) {
         const options = { restore, width, format: 'png' } as const;
-        const context = {
-          signal: new AbortController().signal,
-          deadline: Date.now() + 600_000,
-          traceparent: '',
-          metrics: NO_METRICS,
-          spans: new Map<string, number>(),
-          onProgress: () => undefined,
-        };
-        const made = await place.make({ bytes, header, options, firstFrame: false }, context);
+        const context = workContext({ deadline: Date.now() + 600_000 });
+        const made = await backend.make({ bytes, header, options, firstFrame: false }, context);
         const plan = planFit(header, options);
         if (made.width !== plan.width) throw new Error('The picture was not fitted.');
         expected.set(`${index} ${restore} ${width}`, await codec.decode(made.bytes));

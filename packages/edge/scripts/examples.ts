@@ -3,8 +3,8 @@ import { createRestorer, loadSharpCodec } from '@elfin/core/node';
 import { createModels } from '@elfin/models/node';
 import { createMemoryStore } from '@elfin/storage';
 import sharp from 'sharp';
-import { createLocalPlace } from '../src/backends/backend.ts';
-import { createEdge } from '../src/http/app.ts';
+import { createLocalBackend } from '../src/backends/local.ts';
+import { createEdge } from '../src/http/edge.ts';
 import { createSources, type Source } from '../src/source/source.ts';
 import { parseTransform } from '../src/url/parse.ts';
 import { createSigner } from '../src/url/sign.ts';
@@ -26,7 +26,7 @@ export async function examples(): Promise<string> {
     keys: KEYS,
     source: createSources({ allow: ['https://origin.example'], sources: { http: await rainyOrigin() } }),
     store: createMemoryStore(),
-    places: [createLocalPlace({ codec, restorer })],
+    backends: [createLocalBackend({ codec, restorer })],
     codec,
     models,
     syncWait: 60_000,

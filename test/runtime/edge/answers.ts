@@ -70,8 +70,8 @@ export function testAnswers(scene: Scene): void {
     }
     const best = codec.formats.includes('avif') ? 'image/avif' : 'image/webp';
     expect(types).toEqual([best, 'image/webp', 'image/jpeg', 'image/webp', 'image/jpeg']);
-    // Where AVIF cannot be written, its bucket leads to the WebP result that is there already.
-    expect(inverter.state.runs).toBe(new Set(types).size);
+    // All of them are made from one restoration.
+    expect(inverter.state.runs).toBe(1);
     expect((await get('restore=derain,format=jpeg/rain.png')).headers.get('vary')).toBeNull();
   });
 
@@ -190,7 +190,8 @@ export function testAnswers(scene: Scene): void {
       expect(response.headers.get('elfin-info')).toContain(`cache=${cache}`);
     }
     if (scene.background === 'queue') return;
-    origin.objects.set('/secret.png', { bytes: png, etag: '"v2"', scope: 'no-store' });
+    const other = await codec.encode(picture(40, 24), { format: 'png' });
+    origin.objects.set('/secret.png', { bytes: other, etag: '"v2"', scope: 'no-store' });
     const kept = async () => [await store.list('result/'), await store.list('ref/')].flatMap(({ objects }) => objects);
     const before = (await kept()).length;
     const response = await get('restore=derain,format=png/secret.png');

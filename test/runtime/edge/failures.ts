@@ -1,5 +1,5 @@
 import { ElfinError } from '@elfin/core';
-import { createLocalPlace, createResultStore, type QueueMessage } from '@elfin/edge';
+import { createLocalBackend, createResultStore, type QueueMessage } from '@elfin/edge';
 import type { ObjectStore } from '@elfin/storage';
 import { expect, test } from 'vitest';
 import { createInverter, gate } from './scene.ts';
@@ -28,19 +28,28 @@ export function testFailures(scene: Scene): void {
   test('the next place is tried when one fails, and a full queue is 429', async () => {
     const inverter = createInverter();
     const broken = failing(new ElfinError('NETWORK_FAILED', 'gone'));
-    const { get } = await setUp({ places: [broken, createLocalPlace({ codec, restorer: inverter.restorer })] });
+    const { get } = await setUp({ backends: [broken, createLocalBackend({ codec, restorer: inverter.restorer })] });
     expect((await get('restore=derain/rain.png')).headers.get('restore-status')).toBe('restored');
-    const none = await setUp({ places: [broken] });
+    const none = await setUp({ backends: [broken] });
     expect(await problem(await none.get('restore=derain/rain.png'))).toEqual([502, 'NETWORK_FAILED']);
     const full = await setUp({ concurrency: 1, queue: 0, syncWait: 2_000 });
+    await full.addPhoto('/other.png', 40);
     const { closed, open } = gate();
     full.inverter.state.hold = closed;
-    const running = full.get('restore=derain,pending=wait,width=10/rain.png');
+    const running = full.get('restore=derain,pending=wait/rain.png');
     while (full.inverter.state.runs === 0) await new Promise((wake) => setTimeout(wake, 5));
-    const refused = await full.get('restore=derain,pending=wait,width=11/rain.png');
+    const refused = await full.get('restore=derain,pending=wait/other.png');
     expect([refused.headers.get('retry-after'), ...(await problem(refused))]).toEqual(['2', 429, 'OVERLOADED']);
     // Refused before it was fetched.
     expect(full.origin.state.reads).toBe(1);
+    // A page is shown the picture as it is, and told when to come back for the better one.
+    const page = await full.get('restore=derain,width=20,format=png/other.png');
+    expect([page.status, page.headers.get('restore-status'), page.headers.get('cache-control')]).toEqual([
+      200,
+      'pending;eta=2',
+      'no-store',
+    ]);
+    expect((await codec.decode(await bytesOf(page))).width).toBe(20);
     open();
     expect((await running).status).toBe(200);
   });
@@ -92,7 +101,7 @@ export function testFailures(scene: Scene): void {
   test('a failed job tells no more than an answer does', async () => {
     const endpoint = 'http://10.0.0.7:8000';
     const broken = failing(new ElfinError('NETWORK_FAILED', `${endpoint} hung up.`, { data: { endpoint } }));
-    const { get, edge, consume } = await setUp({ places: [broken] });
+    const { get, edge, consume } = await setUp({ backends: [broken] });
     const job = (await get('restore=derain/rain.png', { prefer: 'respond-async' })).headers.get('location') as string;
     await consume();
     const events = await (await edge.app.request(job, { headers: { accept: 'text/event-stream' } })).text();
@@ -119,28 +128,48 @@ export function testFailures(scene: Scene): void {
       delete: flaky(good.delete),
       list: flaky(good.list),
     };
-    const { get, inverter } = await setUp({ store });
+    const { get, inverter, edge, written } = await setUp({ store });
+    const ready = async () => (await edge.app.request('/readyz')).text();
     failing = true;
-    for (let i = 0; i < 2; i++)
+    for (let i = 0; i < 2; i++) {
       expect((await get('restore=derain/rain.png')).headers.get('restore-status')).toBe('restored');
+      // Until the failed write is over, the result is in memory.
+      await expect.poll(ready).toContain('STORE_FAILED');
+      await new Promise((wake) => setTimeout(wake, 50));
+    }
+    expect((await edge.app.request('/readyz')).status).toBe(200);
     failing = false;
     await get('restore=derain/rain.png');
+    await written('ref/');
+    expect(await ready()).toBe('ok');
     expect((await get('restore=derain/rain.png')).headers.get('elfin-info')).toContain('cache=hit');
     expect(inverter.state.runs).toBe(3);
   });
 
   test('a damaged result is made anew, not shown', async () => {
-    const { get, store, inverter } = await setUp();
+    const { get, store, inverter, written } = await setUp();
     const path = 'restore=derain,format=png/rain.png';
     const first = await bytesOf(await get(path));
-    const [entry] = (await store.list('result/')).objects;
-    const head = await store.head(entry?.key ?? '');
-    await store.put(entry?.key ?? '', first.slice(0, 10), { type: 'image/png', metadata: head?.metadata ?? {} });
+    const [picture] = await written('restored/');
+    const [entry] = await written('result/');
+    const damage = async (key = '') => {
+      const head = await store.head(key);
+      await store.put(key, first.slice(0, 10), { type: 'image/png', metadata: head?.metadata ?? {} });
+    };
+    const mended = () =>
+      expect
+        .poll(() => createResultStore(store).getResult((entry?.key ?? '').slice('result/'.length)))
+        .toMatchObject({ type: 'image/png' });
+    await damage(entry?.key);
+    expect(await bytesOf(await get(path))).toEqual(first);
+    // Out of the restored picture, which is whole.
+    expect(inverter.state.runs).toBe(1);
+    await mended();
+    await damage(entry?.key);
+    await damage(picture?.key);
     expect(await bytesOf(await get(path))).toEqual(first);
     expect(inverter.state.runs).toBe(2);
-    expect(await createResultStore(store).getResult((entry?.key ?? '').slice('result/'.length))).toMatchObject({
-      type: 'image/png',
-    });
+    await mended();
   });
 }
 

@@ -97,7 +97,7 @@ export function testRefusals(scene: Scene): void {
 
   test('keys are needed, and no start without', () => {
     const { source } = createOrigin();
-    expect(() => createEdge({ source, store: createMemoryStore(), places: [], codec })).toThrow(
+    expect(() => createEdge({ source, store: createMemoryStore(), backends: [], codec })).toThrow(
       expect.objectContaining({ code: 'CONFIG_INVALID' }),
     );
   });

@@ -2,13 +2,14 @@ import type { Codec } from '@elfin/core';
 import {
   type Background,
   createEdge,
-  createLocalPlace,
+  createLocalBackend,
   type Edge,
   type EdgeOptions,
   parseTransform,
   type QueueMessage,
 } from '@elfin/edge';
 import type { ObjectStore } from '@elfin/storage';
+import { expect } from 'vitest';
 import { createInverter, createOrigin, KEY, MODEL, ORIGIN, picture } from './scene.ts';
 
 /** What a runtime brings to the program. */
@@ -34,13 +35,13 @@ export async function setUpEdge(runtime: Runtime, options: Partial<EdgeOptions> 
     runtime.background === 'process'
       ? { kind: 'process' }
       : { kind: 'queue', send: async (message) => void messages.push(message) };
-  const store = await runtime.store();
+  const store = options.store ?? (await runtime.store());
   const edge = createEdge({
     ...(runtime.coordination ? { coordination: runtime.coordination() } : {}),
     keys: [KEY],
     source: origin.source,
     store,
-    places: [createLocalPlace({ codec, restorer: inverter.restorer })],
+    backends: [createLocalBackend({ codec, restorer: inverter.restorer })],
     codec,
     models: { resolve: async () => ({ ...MODEL, manifest: {} as never, bytes: async () => new Uint8Array() }) },
     background,
@@ -48,11 +49,23 @@ export async function setUpEdge(runtime: Runtime, options: Partial<EdgeOptions> 
     ...options,
   });
   const url = (path: string, ttl?: number) => sign(edge, path, ttl);
-  const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') =>
-    edge.app.request(await url(path), { headers, method });
+  /** An answer, and then what is written behind it. */
+  const get = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
+    const response = await edge.app.request(await url(path), { headers, method });
+    await edge.flush();
+    return response;
+  };
   /** Does what was queued, as the platform's consumer would; settles as the work does. */
   const consume = () => Promise.allSettled(messages.splice(0).map((message) => edge.consume(message)));
-  return { origin, inverter, edge, store, get, url, messages, consume, png };
+  /** Another photo at the same origin. */
+  const addPhoto = async (path: string, width: number) =>
+    origin.objects.set(path, { bytes: await codec.encode(picture(width, 24), { format: 'png' }), etag: `"${path}"` });
+  /** What was written behind answers, once `count` keys begin with `prefix`. */
+  const written = async (prefix: string, count = 1) => {
+    await expect.poll(async () => (await store.list(prefix)).objects.length).toBe(count);
+    return (await store.list(prefix)).objects;
+  };
+  return { origin, inverter, edge, store, get, url, messages, consume, png, addPhoto, written };
 }
 
 async function sign(edge: Edge, path: string, ttl?: number): Promise<string> {

@@ -1,22 +1,17 @@
 import { loadSharpCodec } from '@elfin/core/node';
 import { expect, test } from 'vitest';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
-import { NO_METRICS } from '../http/metrics.ts';
-import { createLadder, createLocalPlace, type Place, type WorkContext } from './backend.ts';
+import { workContext } from '../../../../test/helpers/work-context.ts';
+import type { Backend } from './backend.ts';
+import { createFallback } from './fallback.ts';
+import { createLocalBackend } from './local.ts';
 
 const codec = await loadSharpCodec();
 const bytes = readImage('rgb.jpg');
 const header = await codec.probe(bytes);
 const pixels = header.width * header.height;
 
-const context = (): WorkContext => ({
-  signal: new AbortController().signal,
-  deadline: Date.now() + 10_000,
-  traceparent: '',
-  metrics: NO_METRICS,
-  spans: new Map(),
-  onProgress: () => undefined,
-});
+const context = () => workContext();
 
 /** Who makes the image, of a worker pool and this process in that order. */
 async function maker(
@@ -25,17 +20,17 @@ async function maker(
   up = true,
 ): Promise<string> {
   let by = '';
-  const here = createLocalPlace({ codec, ...local });
-  const named = (place: Place): Place => ({
-    ...place,
+  const here = createLocalBackend({ codec, ...local });
+  const named = (backend: Backend): Backend => ({
+    ...backend,
     async make() {
-      by = place.name;
+      by = backend.name;
       return { bytes, width: header.width, height: header.height };
     },
   });
   const worker = { ...here, name: 'worker', prefers: () => false, restorePixels: 1e9, available: () => up };
   const options = { restore, format: 'png' } as const;
-  await createLadder([named(worker), named(here)]).make({ bytes, header, options, firstFrame: false }, context());
+  await createFallback([named(worker), named(here)]).make({ bytes, header, options, firstFrame: false }, context());
   return by;
 }
 

@@ -3,11 +3,12 @@ import { loadSharpCodec } from '@elfin/core/node';
 import { createRemoteRuntime } from '@elfin/core/remote';
 import { afterEach, expect, test } from 'vitest';
 import { createAccelerator, namedModel } from '../../../../test/helpers/accelerator.ts';
-import { NO_METRICS } from '../http/metrics.ts';
+import { workContext } from '../../../../test/helpers/work-context.ts';
 import { serveWorker } from '../worker/node.ts';
-import { createLadder, type Work, type WorkContext } from './backend.ts';
-import { createTilePlace, SPREAD_PIXELS } from './tiles.ts';
-import { createWorkerPlace } from './whole-image.ts';
+import type { Work } from './backend.ts';
+import { createFallback } from './fallback.ts';
+import { createTileBackend, SPREAD_PIXELS } from './tiles.ts';
+import { createWorkerBackend } from './whole-image.ts';
 
 const codec = await loadSharpCodec();
 const model = namedModel();
@@ -37,8 +38,13 @@ async function pool(count: number, { held = false } = {}) {
   const restorer = createRestorer({ models, codec, runtime });
   closing.push(() => restorer.dispose());
   const { endpoints } = runtime;
-  const tiles = createTilePlace({ endpoints, restorer, codec });
-  return { workers, tiles, release, ladder: createLadder([createWorkerPlace({ endpoints, codec, models }), tiles]) };
+  const tiles = createTileBackend({ endpoints, restorer, codec });
+  return {
+    workers,
+    tiles,
+    release,
+    ladder: createFallback([createWorkerBackend({ endpoints, codec, models }), tiles]),
+  };
 }
 
 /** A picture of smooth colours, without loss, so that what comes back can be held against it. */
@@ -56,14 +62,7 @@ async function work(width: number, height: number): Promise<Work & { readonly im
   return { bytes, header: await codec.probe(bytes), options, firstFrame: false, image };
 }
 
-const context = (): WorkContext => ({
-  signal: new AbortController().signal,
-  deadline: Date.now() + 60_000,
-  traceparent: '',
-  metrics: NO_METRICS,
-  spans: new Map(),
-  onProgress: () => undefined,
-});
+const context = () => workContext();
 
 test('a large image is spread over idle workers, and comes back the picture that it was', async () => {
   const { workers, ladder } = await pool(2);

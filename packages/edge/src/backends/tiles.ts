@@ -1,6 +1,7 @@
 import type { Codec } from '@elfin/core';
 import type { Endpoints } from '@elfin/core/remote';
-import { createLocalPlace, type PixelRestorer, type Place } from './backend.ts';
+import type { Backend } from './backend.ts';
+import { createLocalBackend, type PixelRestorer } from './local.ts';
 
 /**
  * Images of at least this many pixels are spread over idle workers: two windows of 512² with their overlap, the least that
@@ -9,7 +10,7 @@ import { createLocalPlace, type PixelRestorer, type Place } from './backend.ts';
  */
 export const SPREAD_PIXELS = 500_000;
 
-export interface TilePlaceOptions {
+export interface TileBackendOptions {
   /** The pool; how busy it is decides. */
   readonly endpoints: Endpoints;
   /** Over a remote runtime of that same pool. */
@@ -23,14 +24,14 @@ export interface TilePlaceOptions {
 
 /**
  * The same workers, given tiles instead of whole images: decoded and encoded here, restored side by side on all of them. It
- * is asked before the pool's whole-image place where that is faster, for a large image while two workers or more are idle;
+ * is asked before the pool's whole-image backend where that is faster, for a large image while two workers or more are idle;
  * under load, where every worker has an image of its own, whole images win.
  */
-export function createTilePlace(options: TilePlaceOptions): Place {
+export function createTileBackend(options: TileBackendOptions): Backend {
   const { endpoints, restorer, codec, name = 'worker-tiles', spreadPixels = SPREAD_PIXELS } = options;
   const { maxPixels = 50_000_000 } = options;
   return {
-    ...createLocalPlace({ codec, restorer, maxPixels, name }),
+    ...createLocalBackend({ codec, restorer, maxPixels, name }),
     available: () => endpoints.state().some(({ breaker }) => breaker !== 'open'),
     prefers({ header, options: wanted }) {
       if (wanted.restore === 'none' || header.width * header.height < spreadPixels) return false;

@@ -6,9 +6,10 @@ import { createRemoteRuntime } from '@elfin/core/remote';
 import { afterEach, expect, test } from 'vitest';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { seededModel } from '../../../../test/helpers/seeded-model.ts';
-import { NO_METRICS } from '../http/metrics.ts';
-import { createLadder, createLocalPlace, type WorkContext } from './backend.ts';
-import { createWorkerPlace } from './whole-image.ts';
+import { workContext } from '../../../../test/helpers/work-context.ts';
+import { createFallback } from './fallback.ts';
+import { createLocalBackend } from './local.ts';
+import { createWorkerBackend } from './whole-image.ts';
 
 const codec = await loadSharpCodec();
 const bytes = readImage('rgb.jpg');
@@ -43,15 +44,8 @@ const model = await seededModel('elf-lw');
 const models = { resolve: async () => model };
 const restored = { 'content-type': 'image/png', 'restore-status': 'restored', 'elfin-model': model.digest };
 const place = (...urls: string[]) =>
-  createWorkerPlace({ codec, models, endpoints: createRemoteRuntime({ endpoints: urls, attemptMs: 500 }).endpoints });
-const context = (): WorkContext => ({
-  signal: new AbortController().signal,
-  deadline: Date.now() + 10_000,
-  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-  metrics: NO_METRICS,
-  spans: new Map(),
-  onProgress: () => undefined,
-});
+  createWorkerBackend({ codec, models, endpoints: createRemoteRuntime({ endpoints: urls, attemptMs: 500 }).endpoints });
+const context = () => workContext({ traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' });
 
 test('a whole image goes out with options, weights, deadline and trace, and comes back believed', async () => {
   const { url, seen } = await worker((_, response) => response.writeHead(200, restored).end(good));
@@ -118,10 +112,10 @@ test('the image’s own fault is nobody else’s: one worker is asked, and its b
 
 test('with no worker at all the ladder ends at the source, and says so', async () => {
   const nobody = 'http://127.0.0.1:1';
-  const outcome = await createLadder([place(nobody), createLocalPlace({ codec, restorePixels: 10 })]).make(
+  const outcome = await createFallback([place(nobody), createLocalBackend({ codec, restorePixels: 10 })]).make(
     work,
     context(),
   );
   expect(outcome).toMatchObject({ state: 'degraded', reason: 'no-worker', made: { width: 24, height: 16 } });
-  await expect(createLadder([place(nobody)]).make(work, context())).rejects.toMatchObject({ code: 'NETWORK_FAILED' });
+  await expect(createFallback([place(nobody)]).make(work, context())).rejects.toMatchObject({ code: 'NETWORK_FAILED' });
 });

@@ -3,11 +3,11 @@ import { isFinal, type JobRecord } from '../result/jobs.ts';
 import type { Finished, Interim } from '../result/pipeline.ts';
 import { parseSource } from '../source/name.ts';
 import type { Plan } from '../url/transform.ts';
-import { asElfinError, errorResponse } from './errors.ts';
+import { asElfinError, errorResponse, retryAfter } from './errors.ts';
 import { cacheControl, formatInfo, formatTiming, NO_STORE, SECURITY, statusHeader } from './headers.ts';
 import { noneMatch } from './negotiate.ts';
 
-/** Seconds after which a client may look again at pending work. */
+/** Seconds after which a client may look again where nothing tells how long it will take. */
 export const RETRY_SECONDS = 2;
 
 /** Seconds that a result is kept elsewhere while its origin is down. */
@@ -64,18 +64,27 @@ export function answerFinished(finished: Finished, context: AnswerContext): Resp
   return respond(bytes, 200, { ...headers, 'content-type': type, 'content-length': String(bytes.byteLength) });
 }
 
+/** What is known of pending work. */
+export interface PendingWork {
+  /** Absent where the work has no place in the queue yet. */
+  readonly job?: string | undefined;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
+}
+
 /** A body that is not the result: the source made ready. No cache may keep it, and it has no ETag to come back with. */
-export function answerInterim(interim: Interim, context: AnswerContext, job?: string): Response {
+export function answerInterim(interim: Interim, context: AnswerContext, work: PendingWork = {}): Response {
   const { plan, spans } = context;
   const { bytes, type, info } = interim.result;
+  const { job, retryAfter = RETRY_SECONDS } = work;
   const status: RestoreStatus =
     interim.state === 'pending'
-      ? { state: 'pending', ...(job ? { job } : {}), eta: RETRY_SECONDS }
+      ? { state: 'pending', ...(job ? { job } : {}), eta: retryAfter }
       : { state: 'degraded', reason: interim.reason };
   const headers = {
     ...NO_STORE,
     ...statusHeader(status),
-    'retry-after': String(RETRY_SECONDS),
+    'retry-after': String(retryAfter),
     'elfin-info': formatInfo(info, 'none'),
     ...(plan.negotiated ? { vary: 'Accept' } : {}),
     ...(interim.state === 'pending' ? { 'is-intermediate-response': 'true' } : {}),
@@ -95,13 +104,16 @@ export function answerInterim(interim: Interim, context: AnswerContext, job?: st
 export const jobUrl = (id: string, base: string, to: string) => `${base}jobs/${id}?to=${encodeURIComponent(to)}`;
 
 /** 202 with where to ask: for clients that wait by themselves. `location` is of {@link jobUrl}. */
-export function answerAccepted(job: string, location: string, preference?: string): Response {
+export function answerAccepted(
+  work: Required<PendingWork> & { readonly location: string; readonly preference?: string },
+): Response {
+  const { job = '', location, retryAfter = RETRY_SECONDS, preference } = work;
   return respond(JSON.stringify({ id: job, state: 'running', location }), 202, {
     ...NO_STORE,
-    ...statusHeader({ state: 'pending', job, eta: RETRY_SECONDS }),
+    ...statusHeader({ state: 'pending', job, eta: retryAfter }),
     'content-type': 'application/json',
     location,
-    'retry-after': String(RETRY_SECONDS),
+    'retry-after': String(retryAfter),
     ...(preference ? { 'preference-applied': preference } : {}),
   });
 }
@@ -118,7 +130,7 @@ export function answerError(thrown: unknown, plan?: Plan, job?: string): Respons
   if (error.code === 'PENDING' && job) {
     response.headers.set(
       'restore-status',
-      statusHeader({ state: 'pending', job, eta: RETRY_SECONDS })['restore-status'] as string,
+      statusHeader({ state: 'pending', job, eta: retryAfter(error) ?? RETRY_SECONDS })['restore-status'] as string,
     );
     response.headers.set('cdn-cache-control', 'no-store');
   }

@@ -43,18 +43,25 @@ export function createAnalyticsMetrics(dataset: AnalyticsDataset): Metrics {
   };
 }
 
+/** Where a duration is noted. */
+export interface Spans {
+  readonly metrics: Metrics;
+  /** Milliseconds. */
+  readonly spans: Map<string, number>;
+}
+
+/** Notes `ms` under `span`, beside what stands there already. */
+export function addSpan(span: Span, ms: number, { metrics, spans }: Spans): void {
+  spans.set(span, (spans.get(span) ?? 0) + ms);
+  metrics.span(span, ms / 1000);
+}
+
 /** Runs `work` and notes its duration under `span`, in the metrics and in `spans` (milliseconds). */
-export async function timed<T>(
-  span: Span,
-  into: { readonly metrics: Metrics; readonly spans: Map<string, number> },
-  work: () => Promise<T>,
-): Promise<T> {
+export async function timed<T>(span: Span, into: Spans, work: () => Promise<T>): Promise<T> {
   const begin = performance.now();
   try {
     return await work();
   } finally {
-    const ms = performance.now() - begin;
-    into.spans.set(span, (into.spans.get(span) ?? 0) + ms);
-    into.metrics.span(span, ms / 1000);
+    addSpan(span, performance.now() - begin, into);
   }
 }

@@ -1,9 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Limiter } from '../result/limiter.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Sampled when scraped. */
 export interface Gauges {
-  readonly queueDepth: () => number;
+  readonly lanes: () => Readonly<Record<string, Pick<Limiter, 'queued' | 'running'>>>;
+  readonly storeFailing: () => boolean;
   /** By endpoint: 0 closed, 1 half open, 2 open. */
   readonly breakers: () => readonly { readonly endpoint: string; readonly state: 0 | 1 | 2 }[];
 }
@@ -62,13 +64,31 @@ export function createPrometheus(options: { readonly process?: boolean } = {}): 
     },
     span: (span, seconds) => spans.observe({ span }, seconds),
     trouble: (where, code) => trouble.inc({ where, code }),
-    watch({ queueDepth, breakers }) {
+    watch({ lanes, storeFailing, breakers }) {
       new Gauge({
         name: 'elfin_queue_depth',
-        help: 'Work waiting for its turn.',
+        help: 'Work waiting for its turn: to be restored (network), decoded and encoded (codec), read (fetch).',
+        labelNames: ['lane'],
         registers,
         collect() {
-          this.set(queueDepth());
+          for (const [lane, { queued }] of Object.entries(lanes())) this.set({ lane }, queued);
+        },
+      });
+      new Gauge({
+        name: 'elfin_lane_running',
+        help: 'Work that has its turn.',
+        labelNames: ['lane'],
+        registers,
+        collect() {
+          for (const [lane, { running }] of Object.entries(lanes())) this.set({ lane }, running);
+        },
+      });
+      new Gauge({
+        name: 'elfin_store_failing',
+        help: '1 while the result store fails and each request is made anew.',
+        registers,
+        collect() {
+          this.set(storeFailing() ? 1 : 0);
         },
       });
       new Gauge({

@@ -204,12 +204,30 @@ export const VARIABLES = {
     parse: number(1, 3_600_000),
     otherwise: '60,000',
   }),
-  ELFIN_CONCURRENCY: variable({ about: 'Images made at once.', example: '2', parse: number(1, 1024), otherwise: '2' }),
+  ELFIN_CONCURRENCY: variable({
+    about: 'Images restored at once.',
+    example: '2',
+    parse: number(1, 1024),
+    otherwise: '1 in this process, or two for each worker',
+  }),
   ELFIN_QUEUE: variable({
-    about: 'Images waiting for their turn; one more is 429.',
-    example: '64',
+    about:
+      'Restorations waiting for their turn; for more, pages get the picture unrestored for the time being, programs 429.',
+    example: '256',
     parse: number(0, 100_000),
-    otherwise: '64',
+    otherwise: '256',
+  }),
+  ELFIN_CODEC_CONCURRENCY: variable({
+    about: 'Images decoded, fitted and encoded at once.',
+    example: '4',
+    parse: number(1, 1024),
+    otherwise: 'one for each processor, at least 2',
+  }),
+  ELFIN_CODEC_QUEUE: variable({
+    about: 'Images waiting to be decoded, fitted and encoded; one more is 429.',
+    example: '1024',
+    parse: number(0, 100_000),
+    otherwise: '1024',
   }),
   ELFIN_RATE: variable({
     about: 'Requests a second, and at once, for each signing key in each process.',

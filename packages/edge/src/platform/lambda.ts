@@ -1,7 +1,7 @@
 import type { Models, Runtime } from '@elfin/core';
 import type { LambdaContext, LambdaEvent } from 'hono/aws-lambda';
 import { handle } from 'hono/aws-lambda';
-import type { QueueMessage } from '../http/handler.ts';
+import type { QueueMessage } from '../http/handover.ts';
 import { createNodeEdge, type NodeEdge, presignResults } from './node.ts';
 
 /** Lambda's reply limit is 6 MB of JSON, and an image travels as base64 in it. */

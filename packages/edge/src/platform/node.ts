@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { ElfinError, type Models, type Runtime } from '@elfin/core';
 import { createRestorer, loadSharpCodec } from '@elfin/core/node';
@@ -10,12 +11,12 @@ import {
   type S3StoreOptions,
 } from '@elfin/storage';
 import { createFolderStore, createNodeSend } from '@elfin/storage/node';
-import type { EdgeOptions } from '../http/app.ts';
+import type { EdgeOptions } from '../http/edge.ts';
 import { createPrometheus } from '../http/prometheus.ts';
 import { createTieredStore } from '../result/tiered.ts';
 import { createFolderSource, listPhotos } from '../source/folder.ts';
 import { createPinnedFetch } from '../source/pinned-fetch.ts';
-import { type ComposedEdge, composeEdge, s3Endpoint } from './compose.ts';
+import { type ComposedEdge, composeEdge, localConcurrency, s3Endpoint } from './compose.ts';
 import { type EdgeConfig, readConfig } from './config.ts';
 import { type Listening, listen } from './listen.ts';
 
@@ -27,9 +28,9 @@ export interface NodeEdgeOptions {
   /** Configuration; `process.env` by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The weights, for example `createModels()` of `@elfin/models/node`. Without them images are only fitted and encoded. */
-  readonly models?: Models;
+  readonly models?: Models | undefined;
   /** onnxruntime-node by default. */
-  readonly runtime?: Runtime;
+  readonly runtime?: Runtime | undefined;
   /** Folder that sources without a scheme are read from, unless `ELFIN_ORIGIN` is set. */
   readonly root?: string;
   /** Overrides, for example `dev`. */
@@ -45,6 +46,11 @@ export interface NodeEdge {
 
 /** How long a presigned URL holds: as long as a redirect to it may be kept, and some. */
 const PRESIGNED_SECONDS = 300;
+
+/** Most bytes of restored photos in memory: a page that asks for one in several sizes asks for them at once. */
+const RECENT_BYTES = 128 * 1024 * 1024;
+/** Large images whose tiles are on their way to workers at once; their pixels are here meanwhile. */
+const REMOTE_IMAGES = 2;
 
 /** Photos that the development page shows of a folder. */
 const SAMPLES = 24;
@@ -109,9 +115,14 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
   const codec = await loadSharpCodec();
   const { models, root } = options;
   const restorer =
-    models && createRestorer({ models, codec, ...(options.runtime ? { runtime: options.runtime } : {}) });
-  const networks = config.ELFIN_PRIVATE_SOURCES;
-  const fetch = createPinnedFetch(networks ? { networks } : {});
+    models &&
+    createRestorer({
+      models,
+      codec,
+      concurrency: localConcurrency(config),
+      ...(options.runtime && { runtime: options.runtime }),
+    });
+  const fetch = createPinnedFetch({ networks: config.ELFIN_PRIVATE_SOURCES });
   const metrics = createPrometheus({ process: true });
   const edge = composeEdge(
     config,
@@ -119,23 +130,26 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
       codec,
       store: openStore(config, credentials),
       fetch,
-      ...(models ? { models } : {}),
-      ...(restorer ? { restorer } : {}),
-      ...(models ? { remoteRestorer: (runtime) => createRestorer({ models, codec, runtime }) } : {}),
-      ...(root === undefined ? {} : { folder: createFolderSource({ root }) }),
-      ...(credentials ? { credentials } : {}),
+      models,
+      restorer,
+      remoteRestorer: models && ((runtime) => createRestorer({ models, codec, runtime, concurrency: REMOTE_IMAGES })),
+      folder: root === undefined ? undefined : createFolderSource({ root }),
+      credentials,
+      codecConcurrency: Math.max(2, availableParallelism()),
     },
     {
       metrics,
       scrape: metrics.scrape,
       scrapeApart: config.ELFIN_METRICS_PORT !== undefined,
       samples: async () => (root === undefined ? [] : listPhotos(root, SAMPLES)),
+      recentBytes: RECENT_BYTES,
       ...options.edge,
     },
   );
   const STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
   metrics.watch({
-    queueDepth: () => edge.queued,
+    lanes: () => edge.lanes,
+    storeFailing: () => edge.storeState.failing,
     breakers: () =>
       edge.pools.flatMap((pool) => pool.state().map(({ url, breaker }) => ({ endpoint: url, state: STATES[breaker] }))),
   });

@@ -5,12 +5,12 @@ import type { Plan } from '../url/transform.ts';
  * Names what a plan's result is made with: the weights that may decide its pixels, the codec, and core's own version of the
  * arithmetic. Undefined while the weights cannot be had, which holds back nothing that is there.
  */
-export type Maker = (plan: Pick<Plan, 'result'>) => Promise<string | undefined>;
+export type Fingerprint = (plan: Pick<Plan, 'result'>) => Promise<string | undefined>;
 
-export function createMaker(options: {
+export function createFingerprint(options: {
   readonly codec: Pick<Codec, 'name' | 'version' | 'formats'>;
   readonly models?: Models | undefined;
-}): Maker {
+}): Fingerprint {
   const { codec, models } = options;
   // The formats too: what `auto` is written in depends on them.
   const version = [codec.version, ...codec.formats].join(' ');

@@ -1,4 +1,5 @@
-import { ElfinError, type FitOptions, planFit } from '@elfin/core';
+import { ElfinError, type FitOptions, type Header, planFit } from '@elfin/core';
+import type { Plan } from '../url/transform.ts';
 
 /**
  * Refuses what would be larger than `side` on either side, or scaled to more than `side`² pixels before it is cut: a strip
@@ -22,4 +23,23 @@ export function checkFit(
       `The source would be scaled to ${scale.width} × ${scale.height} before it is cut; ask for another fit.`,
     );
   }
+}
+
+/** Everything that the header already tells, before a pixel is decoded. Errors: IMAGE_TOO_MANY_PIXELS, IMAGE_ANIMATED. */
+export function checkSource(
+  header: Pick<Header, 'width' | 'height' | 'frames'>,
+  plan: Pick<Plan, 'result' | 'firstFrame'>,
+  caps: { readonly sourcePixels: number; readonly resultSide: number },
+): void {
+  const { width, height, frames } = header;
+  if (width * height > caps.sourcePixels) {
+    throw new ElfinError(
+      'IMAGE_TOO_MANY_PIXELS',
+      `The source is ${width} × ${height}, more than the ${caps.sourcePixels} pixels allowed.`,
+    );
+  }
+  if (frames > 1 && !plan.firstFrame) {
+    throw new ElfinError('IMAGE_ANIMATED', `The source has ${frames} frames; ask for animated=first or use a still.`);
+  }
+  checkFit(header, plan.result, caps.resultSide);
 }

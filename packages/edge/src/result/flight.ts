@@ -1,6 +1,7 @@
 import { ElfinError } from '@elfin/core';
 import { asElfinError } from '../http/errors.ts';
 import { type Claim, isClaim, isFinal, type JobRecord, type Jobs, recordError } from './jobs.ts';
+import { pause, within } from './waiting.ts';
 
 export interface FlightOptions {
   readonly jobs: Jobs;
@@ -11,16 +12,27 @@ export interface FlightOptions {
   readonly shared?: boolean;
   /** Milliseconds between two looks at work that another process does: first and longest. Default 40 and 1000. */
   readonly poll?: readonly [number, number];
+  /** Told of records that cannot be written. */
+  readonly onTrouble?: (error: unknown) => void;
   /** Told of work that outlives its request, so that a shutdown can wait for it. */
   readonly track?: (work: Promise<unknown>) => void;
+  /** Told of what is written behind a result. */
+  readonly trackWrite?: (work: Promise<unknown>) => void;
 }
 
 export interface FlightRequest<T> {
   readonly id: string;
   /** Runs once for all who wait. Its result is shared as it is. */
   readonly work: (claim: Claim) => Promise<T>;
-  /** Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. */
-  readonly collect: () => Promise<T | undefined>;
+  /**
+   * Fetches what another process has finished; undefined where it is not to be found, and the work is then done here. `awaited`:
+   * it was finished while this request waited, and not some time before.
+   */
+  readonly collect: (awaited: boolean) => Promise<T | undefined>;
+  /** What is written behind an answer: the record says `done` once it is. Its failure is nobody's. */
+  readonly settle?: ((result: T) => Promise<unknown>) | undefined;
+  /** Takes what goes on behind an answer; where it gives a promise, the answer waits for that. */
+  readonly detach?: ((work: Promise<unknown>) => Promise<unknown> | undefined) | undefined;
   /** A queue's consumer, which may take what is queued. */
   readonly queued?: boolean;
   /** Ends the waiting, and where nothing is shared the work itself. */
@@ -33,6 +45,19 @@ export interface FlightRequest<T> {
   readonly onRecord?: () => void;
 }
 
+/** Milliseconds that a record may take to be written; then the work is begun without. */
+const RECORD_MS = 3_000;
+
+/** A claim that no record holds: nobody else knows of it, so nobody takes it over or cancels it. */
+const unrecorded = (id: string): Claim => ({
+  id,
+  isNew: false,
+  justDone: false,
+  signal: new AbortController().signal,
+  progress() {},
+  async end() {},
+});
+
 interface Flight<T> {
   readonly result: Promise<T>;
   /** Settles when the record is there, or with the result where it never came to one. */
@@ -44,8 +69,26 @@ interface Flight<T> {
  * store. The others get its result or its error.
  */
 export function createFlight<T>(options: FlightOptions) {
-  const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track } = options;
+  const { jobs, shared = true, poll: [shortest, longest] = [40, 1000], track, trackWrite, onTrouble } = options;
   const flights = new Map<string, Flight<T>>();
+
+  /** The work, also where the records cannot be reached: then this process does it alone, and others may do it as well. */
+  async function claim(id: string, how: { readonly queued: boolean; readonly over: boolean }) {
+    const late = Symbol('late');
+    const claiming = jobs.claim(id, how);
+    const outcome = await within(claiming, RECORD_MS, late).catch((error: unknown) => {
+      onTrouble?.(error);
+      return late;
+    });
+    if (outcome !== late) return outcome as Awaited<typeof claiming>;
+    claiming.then(
+      (claimed) => {
+        if (isClaim(claimed)) return claimed.end('failed', new ElfinError('ABORTED', 'The record came too late.'));
+      },
+      () => undefined,
+    );
+    return unrecorded(id);
+  }
 
   /** Errors: STORE_FAILED where the queue does not take it, after which any request may begin it anew. */
   async function toQueue(claim: Claim, enqueue: FlightRequest<T>['enqueue']): Promise<void> {
@@ -61,7 +104,28 @@ export function createFlight<T>(options: FlightOptions) {
     }
   }
 
-  async function lead(claim: Claim, { work, handover, enqueue }: FlightRequest<T>): Promise<T> {
+  /**
+   * Writes what is to be kept, and then the record's end: the result is there already, so none of it fails an answer, and a record
+   * that cannot be closed expires by itself.
+   */
+  async function putBehind(result: T, request: FlightRequest<T>, end: () => Promise<void>): Promise<void> {
+    const { settle, detach } = request;
+    const write = async () => {
+      await settle?.(result);
+      await end();
+    };
+    const writing = write().catch(() => undefined);
+    trackWrite?.(writing);
+    await (detach ? detach(writing) : writing);
+  }
+
+  async function take(found: T, request: FlightRequest<T>): Promise<T> {
+    await putBehind(found, request, async () => {});
+    return found;
+  }
+
+  async function lead(claim: Claim, request: FlightRequest<T>): Promise<T> {
+    const { work, handover, enqueue } = request;
     let result: T;
     try {
       if (handover?.aborted) throw handover.reason;
@@ -75,39 +139,32 @@ export function createFlight<T>(options: FlightOptions) {
       await claim.end(error.code === 'JOB_CANCELLED' ? 'cancelled' : 'failed', error).catch(() => undefined);
       throw error;
     }
-    // The result is there already; a record that cannot be closed expires by itself.
-    await claim.end('done').catch(() => undefined);
+    await putBehind(result, request, () => claim.end('done'));
     return result;
-  }
-
-  async function pause(wait: number, signal: AbortSignal | undefined): Promise<void> {
-    if (signal?.aborted) throw asElfinError(signal.reason);
-    await new Promise<void>((resolve, reject) => {
-      const stop = () => {
-        clearTimeout(timer);
-        reject(asElfinError(signal?.reason));
-      };
-      const timer = setTimeout(() => {
-        signal?.removeEventListener('abort', stop);
-        resolve();
-      }, wait);
-      signal?.addEventListener('abort', stop, { once: true });
-    });
   }
 
   async function run(request: FlightRequest<T>): Promise<T> {
     const { id, collect, queued = false, signal, onRecord } = request;
     let wait = shortest;
+    let over = queued;
     for (let seen: JobRecord | undefined; ; ) {
-      const outcome = await jobs.claim(id, { queued });
+      const outcome = await claim(id, { queued, over });
       onRecord?.();
       if (isClaim(outcome)) {
-        const made = outcome.justDone ? await collect() : undefined;
+        const made = outcome.justDone ? await collect(true) : undefined;
         if (made === undefined) return lead(outcome, request);
-        await outcome.end('done').catch(() => undefined);
+        await putBehind(made, request, () => outcome.end('done'));
         return made;
       }
       seen = outcome;
+      if (seen.state === 'done') {
+        // Finished before anybody here asked: most often there is nothing left to do.
+        over = true;
+        const found = await collect(false);
+        if (found !== undefined) return take(found, request);
+        continue;
+      }
+      over = true;
       // Somebody else has it: look again, ever more seldom, and never in step with the other waiters.
       while (!isFinal(seen.state)) {
         await pause(wait * (0.5 + Math.random()), signal);
@@ -118,8 +175,8 @@ export function createFlight<T>(options: FlightOptions) {
         // A holder that died leaves an expired lease; `claim` takes it over.
       }
       if (seen.state === 'failed' || seen.state === 'cancelled') throw recordError(seen);
-      const found = seen.state === 'done' ? await collect() : undefined;
-      if (found !== undefined) return found;
+      const found = seen.state === 'done' ? await collect(true) : undefined;
+      if (found !== undefined) return take(found, request);
     }
   }
 
@@ -151,28 +208,4 @@ export function createFlight<T>(options: FlightOptions) {
       return flights.size;
     },
   };
-}
-
-/** Resolves to the promise's value, or to `late` after `ms`; the promise goes on. */
-export async function within<T, L>(promise: Promise<T>, ms: number, late: L): Promise<T | L> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<L>((resolve) => {
-    timer = setTimeout(() => resolve(late), Math.max(0, ms));
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A signal that fires after `ms` with DEADLINE_EXCEEDED, or with `signal`. */
-export function deadlineSignal(ms: number, ...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
-  const controller = new AbortController();
-  const timer = setTimeout(
-    () => controller.abort(new ElfinError('DEADLINE_EXCEEDED', 'The work took longer than it may.')),
-    ms,
-  );
-  (timer as { unref?: () => void }).unref?.();
-  return AbortSignal.any([controller.signal, ...signals.filter((signal) => signal !== undefined)]);
 }

@@ -5,8 +5,9 @@ import { ElfinError } from '@elfin/core';
 import { createMemoryStore } from '@elfin/storage';
 import { createFolderStore } from '@elfin/storage/node';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFlight, within } from './flight.ts';
+import { createFlight } from './flight.ts';
 import { type Claim, createJobs, isClaim } from './jobs.ts';
+import { within } from './waiting.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 let folder = '';

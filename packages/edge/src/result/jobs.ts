@@ -22,6 +22,8 @@ export interface JobRecord extends LeaseFields {
 /** Work that this process alone does now. */
 export interface Claim {
   readonly id: string;
+  /** No record of this work was there: nobody has been at it since whoever claims it looked. */
+  readonly isNew: boolean;
   /** The work was done by another while this claim was being made: its result may be there. */
   readonly justDone: boolean;
   /** Fires when the work was cancelled (JOB_CANCELLED) or another process has taken it over (ABORTED). */
@@ -31,12 +33,18 @@ export interface Claim {
   end(state: 'done' | 'failed' | 'cancelled' | 'queued', error?: ElfinError): Promise<void>;
 }
 
+export interface ClaimOptions {
+  readonly queued?: boolean;
+  /** Takes work that is done as well: its result has gone, or is too old. Default true. */
+  readonly over?: boolean;
+}
+
 export interface Jobs {
   /**
-   * Takes the work, or tells who has it. A final or expired record is free to be taken; a queued one only by a consumer
-   * (`queued: true`), or once it has expired. To a consumer what was cancelled stays so: only a new request begins it anew.
+   * Takes the work, or tells who has it or has done it. A failed, cancelled or expired record is free to be taken, a done one
+   * `over` its result; a queued one only by a consumer (`queued: true`), or once it has expired. To a consumer what was cancelled stays so: only a new request begins it anew.
    */
-  claim(id: string, options?: { readonly queued?: boolean }): Promise<Claim | JobRecord>;
+  claim(id: string, options?: ClaimOptions): Promise<Claim | JobRecord>;
   /** Undefined for work that never was, or whose record has expired. */
   get(id: string): Promise<JobRecord | undefined>;
   /** Marks work as cancelled; its holder stops at the next renewal. Undefined where there is none. */
@@ -46,9 +54,9 @@ export interface Jobs {
 export interface JobsOptions {
   readonly store: ObjectStore;
   /** Milliseconds that a lease lives without renewal. Default 30 s; renewed at a third of it. */
-  readonly lease?: number;
+  readonly lease?: number | undefined;
   /** Milliseconds that a final or queued record is kept. Default 10 min. */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
 }
 
 export const isFinal = (state: JobState): boolean => state === 'done' || state === 'failed' || state === 'cancelled';
@@ -83,6 +91,7 @@ export function createJobs(options: JobsOptions): Jobs {
     held.set(id, cancelled);
     return {
       id,
+      isNew: previous === undefined && !lease.takenOver,
       justDone: previous?.state === 'done' && previous.expiresAt - keep >= begun,
       signal: AbortSignal.any([lease.lost, cancelled.signal]),
       progress: (value) => progress.advance(value),
@@ -95,12 +104,13 @@ export function createJobs(options: JobsOptions): Jobs {
   }
 
   return {
-    async claim(id, { queued = false } = {}) {
+    async claim(id, { queued = false, over = true } = {}) {
       const begun = Date.now();
       const progress = createProgress();
       const asked: AcquireOptions<JobFields> = {
         record: { id, state: 'running', progress: 0, createdAt: begun },
-        free: ({ state }) => (queued ? state !== 'running' && state !== 'cancelled' : isFinal(state)),
+        free: ({ state }) =>
+          queued ? state !== 'running' && state !== 'cancelled' : isFinal(state) && (over || state !== 'done'),
         renewal: () => ({ progress: progress.fraction }),
         lostBecause,
       };

@@ -1,26 +1,20 @@
-import {
-  type Codec,
-  ElfinError,
-  type Header,
-  isElfinError,
-  type Models,
-  resultKey,
-  resultModels,
-  type SourceValidator,
-  sha256,
-} from '@elfin/core';
-import { type createLadder, type Made, mediaType, type Work, type WorkContext } from '../backends/backend.ts';
-import type { CacheState, ResultInfo } from '../http/headers.ts';
-import { type Metrics, timed } from '../http/metrics.ts';
-import { resolveFormat } from '../http/negotiate.ts';
-import { parseSource } from '../source/name.ts';
-import { type CacheScope, type Revision, readCapped, type Source } from '../source/source.ts';
+import type { Codec, Models } from '@elfin/core';
+import type { Fallback } from '../backends/fallback.ts';
+import type { CacheState } from '../http/headers.ts';
+import type { Metrics } from '../http/metrics.ts';
+import type { CacheScope } from '../source/source.ts';
 import type { Plan } from '../url/transform.ts';
-import { createMaker } from './fingerprint.ts';
-import { checkFit } from './fit-limit.ts';
-import type { Gate } from './gate.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import { makeInterim } from './interim.ts';
 import type { Claim } from './jobs.ts';
-import type { Ref, RefName, ResultStore, StoredResult } from './store.ts';
+import type { Limiter } from './limiter.ts';
+import type { PictureStore } from './pictures.ts';
+import type { Recent } from './recent.ts';
+import { isDerivable, nameOf, type Restoration, restorationName } from './restoration.ts';
+import { ResultRun } from './result-run.ts';
+import type { SourceReader } from './source-reader.ts';
+import type { Ref, ResultStore, StoredResult } from './store.ts';
+import type { StoreGuard } from './store-guard.ts';
 
 /** A finished result with what caches may know of it. */
 export interface Finished {
@@ -48,22 +42,25 @@ export interface Caps {
 }
 
 export interface PipelineOptions {
-  readonly source: Source;
+  readonly sources: SourceReader;
   readonly results: ResultStore;
-  readonly ladder: ReturnType<typeof createLadder>;
-  readonly codec: Pick<Codec, 'name' | 'version' | 'formats' | 'probe'>;
-  readonly models?: Models;
+  /** Restored pictures that derivatives are made from; without it each result is a restoration of its own. */
+  readonly pictures: PictureStore | undefined;
+  readonly fallback: Fallback;
+  readonly codec: Codec;
+  readonly models: Models | undefined;
+  readonly fingerprint: Fingerprint;
   readonly caps: Caps;
   /** Seconds that a source is trusted without asking. */
   readonly sourceTtl: number;
-  /** Bounds what is decoded and computed at once. */
-  readonly gate: Gate;
-  /** Whether requests may share what one of them has fetched; not in workerd. */
+  /** Bounds how many images are restored at once. */
+  readonly networkLane: Limiter;
+  /** Bounds how many are decoded, fitted and encoded at once. */
+  readonly codecLane: Limiter;
+  /** Whether requests may share what one of them has made; not in workerd. */
   readonly shared: boolean;
-  /** Bounds what is fetched at once. */
-  readonly fetchGate: Gate;
-  /** Bounds interim images, which are small work but arrive in crowds. */
-  readonly interimGate: Gate;
+  readonly guard: StoreGuard;
+  readonly recent: Recent;
   readonly metrics: Metrics;
 }
 
@@ -72,246 +69,146 @@ export interface RunContext {
   readonly signal: AbortSignal;
   readonly deadline: number;
   readonly traceparent: string;
+  readonly metrics: Metrics;
   readonly spans: Map<string, number>;
 }
 
-interface Fetched {
-  readonly bytes: Uint8Array;
-  readonly header: Header;
-  readonly revision: Revision;
-  readonly validator: SourceValidator;
-  readonly pinned: boolean;
-  readonly scope: CacheScope;
+/** What the store knows of a plan. */
+export interface Known {
+  readonly ref: Ref;
+  /** Whether the same would be made today. */
+  readonly current: boolean;
+  /** Current, and its source need not be asked. */
+  readonly fresh: boolean;
 }
 
-const nameOf = ({ source, path, variant }: Plan) => `${source}\n${path}\n${variant}`;
-const refName = ({ source, path, variant }: Plan): RefName => ({ source, path, variant });
+/** What a run needs of the claim that it has. */
+export type RunClaim = Pick<Claim, 'signal' | 'progress' | 'isNew'>;
 
-const unasked = () => new ElfinError('SOURCE_FAILED', 'The source says "not modified" to a plain request.');
+/** What a run leaves behind. */
+export interface RunResult {
+  /** The plan that it was for; see `nameOf`. */
+  readonly name: string;
+  readonly outcome: Finished | Interim;
+  /** What other sizes and formats of the same photo are made from. */
+  readonly restoration?: Restoration | undefined;
+  /** Writes what is to be kept, behind the answer. Never fails. */
+  settle(): Promise<void>;
+}
 
-/** Milliseconds that a result which may not be stored waits in memory for whoever was told to ask again. */
-const HANDOVER_MS = 10_000;
+export interface Pipeline {
+  /** The result, where it is there and its source need not be asked; and what is known of it where it is not. */
+  lookup(plan: Plan): Promise<{ readonly hit?: Finished | undefined; readonly known?: Known | undefined }>;
+  /** A restoration in this process that the result can be made from at once; nobody is asked for it. */
+  remembered(plan: Plan): Promise<Restoration | undefined>;
+  /**
+   * The result of work that another process has finished; undefined where it is not to be found. `awaited`: while this one
+   * waited, so that it is fresh by itself. Errors: as `run`.
+   */
+  collect(plan: Plan, context: RunContext, awaited: boolean): Promise<RunResult | undefined>;
+  /**
+   * Makes the result, or finds that nothing changed. `seen`: what `lookup` knew just before. Errors: SOURCE_*, IMAGE_*, MODEL_UNKNOWN, OVERLOADED, and the last
+   * backend's where nothing could be made.
+   */
+  run(plan: Plan, claim: RunClaim, context: RunContext, seen?: Known): Promise<RunResult>;
+  /** Another result of a photo that is restored already. Errors: IMAGE_*, OVERLOADED. */
+  derive(plan: Plan, restoration: Restoration, context: RunContext): Promise<RunResult>;
+  /**
+   * What is shown while the result is being made: the last one where there is any, which needs no origin; else the
+   * source in the result's size and format, not restored and not kept. `fetchMs`: how long the source may take. Errors: as `run`;
+   * OVERLOADED.
+   */
+  interim(plan: Plan, context: RunContext, fetchMs: number): Promise<Finished | Interim>;
+  /** Seconds until the restoration that waits or runs is done; undefined where nothing tells. */
+  eta(plan: Plan): number | undefined;
+  /** Whether one restoration serves all derivatives of a plan's photo. */
+  shares(plan: Plan): boolean;
+}
 
-/** From a plan to a result: look up, fetch, check, make, keep. */
-export function createPipeline(options: PipelineOptions) {
-  const { source, results, ladder, codec, models, caps, sourceTtl, metrics } = options;
-  /** Sources of work under way, for interim images of the same: the origin is asked once. */
-  const inHand = new Map<string, Fetched>();
+/** Milliseconds that a restored picture in memory is used without asking its source. */
+const REMEMBERED_MS = 30_000;
+
+/** From a plan to a result: look up, fetch, check, restore, derive, keep. */
+export function createPipeline(options: PipelineOptions): Pipeline {
+  const { results, sourceTtl, guard, recent, fingerprint, networkLane, sources } = options;
   const interims = new Map<string, Promise<Interim>>();
-  const handedOver = new Map<string, Finished>();
-  const maker = createMaker({ codec, models });
+  const derivations = new Map<string, Promise<RunResult>>();
 
-  /** Where nobody waits in this process for a result, it has to lie somewhere until it is fetched. */
-  const allowedScope = (scope: CacheScope) => (scope === 'no-store' && !options.shared ? 'private' : scope);
+  const shares = ({ result }: Plan) => options.pictures !== undefined && result.restore !== 'none';
 
-  /** Holds a result that no store may keep for those who were sent away while it was made. */
-  function handOver(name: string, finished: Finished): void {
-    handedOver.set(name, finished);
-    const timer = setTimeout(() => handedOver.delete(name), HANDOVER_MS);
-    (timer as { unref?: () => void }).unref?.();
-  }
-
-  /** A store that fails costs work, never an answer. */
-  async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await work();
-    } catch (error) {
-      metrics.trouble('store', isElfinError(error) ? error.code : 'INTERNAL');
-      return undefined;
-    }
-  }
-
-  const isFresh = (ref: Ref) => ref.pinned || Date.now() - ref.checkedAt < sourceTtl * 1000;
-
-  /** Whether a ref leads to what would be made today: new weights make a new result, however sure one is of the source. */
-  async function isCurrent(plan: Plan, ref: Ref): Promise<boolean> {
-    const now = await maker(plan);
-    return now === undefined || now === ref.maker;
-  }
+  const isFresh = ({ pinned, checkedAt }: Pick<Ref, 'pinned' | 'checkedAt'>) =>
+    pinned || Date.now() - checkedAt < sourceTtl * 1000;
 
   async function load(ref: Ref, cache: CacheState): Promise<Finished | undefined> {
-    const result = await attempt(() => results.getResult(ref.key));
+    const result = await guard.read(() => results.getResult(ref.key));
     const { key, pinned, scope = 'public', checkedAt } = ref;
     return result && { state: 'made', key, result, pinned, scope, checkedAt, cache };
   }
 
-  async function fetchSource(plan: Plan, context: RunContext, known?: Revision): Promise<Fetched | 'same'> {
-    const wait = performance.now();
-    return options.fetchGate.run(async () => {
-      metrics.span('queue', (performance.now() - wait) / 1000);
-      const { signal, traceparent } = context;
-      const read = await timed('fetch', { metrics, spans: context.spans }, async () => {
-        const reply = await source.read(parseSource(plan.source), { signal, traceparent, ...(known ? { known } : {}) });
-        return reply.state === 'same' ? reply : { reply, bytes: await readCapped(reply, caps.sourceBytes, signal) };
-      });
-      if ('state' in read) return 'same';
-      const { reply, bytes } = read;
-      const header = await codec.probe(bytes);
-      check(header, plan);
-      const validator = reply.validator ?? { sha256: await sha256(bytes) };
-      const { revision, pinned, scope = 'public' } = reply;
-      return { bytes, header, revision, validator, pinned, scope: allowedScope(scope) };
-    }, context.signal);
+  async function find(plan: Plan): Promise<Known | undefined> {
+    const ref = await guard.read(() => results.getRef(plan));
+    if (!ref) return undefined;
+    // New weights make a new result, however sure one is of the source; weights that cannot be had hold back nothing.
+    const now = await fingerprint(plan);
+    const current = now === undefined || now === ref.fingerprint;
+    return { ref, current, fresh: current && isFresh(ref) };
   }
 
-  /** Everything that the header already tells, before a pixel is decoded. */
-  function check(header: Header, plan: Plan): void {
-    const { width, height, frames } = header;
-    if (width * height > caps.sourcePixels) {
-      throw new ElfinError(
-        'IMAGE_TOO_MANY_PIXELS',
-        `The source is ${width} × ${height}, more than the ${caps.sourcePixels} pixels allowed.`,
-      );
-    }
-    if (frames > 1 && !plan.firstFrame) {
-      throw new ElfinError('IMAGE_ANIMATED', `The source has ${frames} frames; ask for animated=first or use a still.`);
-    }
-    checkFit(header, plan.result, caps.resultSide);
-  }
+  const start = (plan: Plan, context: RunContext, claim?: RunClaim) =>
+    new ResultRun({ ...options, load, find }, plan, context, claim);
 
-  function toResult(work: Work, made: Made): StoredResult {
-    const { header, bytes, options: wanted } = work;
-    const info: ResultInfo = {
-      input: { bytes: bytes.byteLength, width: header.width, height: header.height, format: header.format },
-      output: { bytes: made.bytes.byteLength, width: made.width, height: made.height, format: wanted.format },
-      ...(made.restored ? { restored: made.restored } : {}),
-    };
-    return { bytes: made.bytes, type: mediaType(wanted.format), info };
-  }
-
-  function toWork(plan: Plan, { bytes, header }: Fetched): Work {
-    const format = resolveFormat(plan.variant, header, codec.formats);
-    return { bytes, header, options: { ...plan.result, format }, firstFrame: plan.firstFrame };
-  }
-
-  async function keepRef(
-    plan: Plan,
-    known: Pick<Ref, 'key' | 'maker' | 'revision' | 'pinned' | 'scope'>,
-  ): Promise<number> {
-    const { key, maker, revision, pinned, scope } = known;
-    const { path, source } = plan;
-    const checkedAt = Date.now();
-    const ref: Ref = { key, maker, revision, pinned, scope, checkedAt, path, source };
-    await attempt(() => results.putRef(refName(plan), ref));
-    return checkedAt;
-  }
-
-  /** Fetched outside the gate: an origin that hangs must not keep the interim images of others waiting. */
-  async function ready(plan: Plan, context: RunContext): Promise<Interim> {
-    options.interimGate.check();
-    const fetched = inHand.get(nameOf(plan)) ?? (await fetchSource(plan, context));
-    if (fetched === 'same') throw unasked();
-    const work = toWork(plan, fetched);
-    const task: WorkContext = { ...context, metrics, onProgress: () => undefined };
-    const made = await options.interimGate.run(() => ladder.ready(work, task), context.signal);
-    return { state: 'pending', reason: 'pending', result: toResult(work, made) };
+  function derive(plan: Plan, restoration: Restoration, context: RunContext): Promise<RunResult> {
+    const name = nameOf(plan);
+    const present = derivations.get(name);
+    if (present) return present;
+    const deriving = start(plan, context).derive(restoration);
+    if (!options.shared) return deriving;
+    derivations.set(name, deriving);
+    return deriving.finally(() => derivations.delete(name));
   }
 
   return {
-    /** The result, where it is there and its source need not be asked. */
-    async lookup(plan: Plan): Promise<Finished | undefined> {
-      const unkept = handedOver.get(nameOf(plan));
-      if (unkept) return unkept;
-      const ref = await attempt(() => results.getRef(refName(plan)));
-      return ref && isFresh(ref) && (await isCurrent(plan, ref)) ? load(ref, 'hit') : undefined;
+    async lookup(plan) {
+      const made = recent.results.get(nameOf(plan));
+      // What may not be stored waits for the very caller who is asking now.
+      if (made && (made.scope === 'no-store' || isFresh(made))) return { hit: { ...made, cache: 'hit' } };
+      const known = await find(plan);
+      return { known, hit: known?.fresh ? await load(known.ref, 'hit') : undefined };
     },
-
-    /** The result of work that another process has just finished. */
-    async collect(plan: Plan): Promise<Finished | undefined> {
-      const ref = await attempt(() => results.getRef(refName(plan)));
-      return ref && (await isCurrent(plan, ref)) ? load(ref, 'miss') : undefined;
+    async remembered(plan) {
+      const restoration = shares(plan) ? recent.restorations.get(restorationName(plan)) : undefined;
+      if (!restoration || !isDerivable(plan, restoration)) return undefined;
+      // For a page that asks for several sizes at once; a purge by another process is not heard of here.
+      if (Date.now() - restoration.origin.checkedAt > Math.min(REMEMBERED_MS, sourceTtl * 1000)) return undefined;
+      return restoration.fingerprint === (await fingerprint(plan)) ? restoration : undefined;
     },
-
-    /**
-     * Makes the result, or finds that nothing changed. Errors: SOURCE_*, IMAGE_*, MODEL_UNKNOWN, OVERLOADED, and the last
-     * place's where nothing could be made.
-     */
-    async run(plan: Plan, claim: Pick<Claim, 'signal' | 'progress'>, context: RunContext): Promise<Finished | Interim> {
-      const signal = AbortSignal.any([context.signal, claim.signal]);
-      const within: RunContext = { ...context, signal };
-      const ref = await attempt(() => results.getRef(refName(plan)));
-      const stored = ref && (await load(ref, 'revalidated'));
-      // Only a result that can be served makes it worth asking whether the source changed.
-      const known = ref && stored && (await isCurrent(plan, ref)) ? ref : undefined;
-      // Finished by another process after this request had looked.
-      if (known && stored && isFresh(known)) return { ...stored, cache: 'hit' };
-      if (!stored) options.gate.check();
-      let fetched: Fetched | 'same';
-      try {
-        fetched = await fetchSource(plan, within, known?.revision);
-      } catch (error) {
-        const down = isElfinError(error) && (error.code === 'SOURCE_FAILED' || error.code === 'SOURCE_TIMEOUT');
-        if (!down || !stored) throw error;
-        metrics.trouble('source', error.code);
-        return { ...stored, cache: 'stale' };
-      }
-      if (fetched === 'same') {
-        if (!known || !stored) throw unasked();
-        return { ...stored, checkedAt: await keepRef(plan, known) };
-      }
-      const work = toWork(plan, fetched);
-      const key = await resultKey({
-        source: plan.source,
-        validator: fetched.validator,
-        options: work.options,
-        models: models ? await resultModels(models, work.options) : [],
-        codec,
-      });
-      const { pinned, revision, scope } = fetched;
-      const made = { key, maker: await maker(plan), revision, pinned, scope };
-      const present = await attempt(() => results.getResult(key));
-      if (present) {
-        return {
-          state: 'made',
-          key,
-          result: present,
-          pinned,
-          scope,
-          checkedAt: await keepRef(plan, made),
-          cache: 'revalidated',
-        };
-      }
-      const queued = performance.now();
-      const name = nameOf(plan);
-      if (options.shared) inHand.set(name, fetched);
-      const making = options.gate.run(() => {
-        const waited = performance.now() - queued;
-        context.spans.set('queue', waited);
-        metrics.span('queue', waited / 1000);
-        const task: WorkContext = { ...within, metrics, onProgress: claim.progress };
-        return ladder.make(work, task);
-      }, signal);
-      const outcome = await making.finally(() => inHand.delete(name));
-      const result = toResult(work, outcome.made);
-      if (outcome.state === 'degraded') return { state: 'degraded', result, reason: outcome.reason };
-      if (scope === 'no-store') {
-        const finished: Finished = { state: 'made', key, result, pinned, scope, checkedAt: Date.now(), cache: 'miss' };
-        handOver(name, finished);
-        return finished;
-      }
-      // One ETag has one body: what is kept is what is answered.
-      const put = () => attempt(() => results.putResult(key, result));
-      const kept = (await timed('store', { metrics, spans: context.spans }, put)) ?? result;
-      return { state: 'made', key, result: kept, pinned, scope, checkedAt: await keepRef(plan, made), cache: 'miss' };
+    async collect(plan, context, awaited) {
+      const found = await find(plan);
+      const usable = found && (found.fresh || (awaited && found.current));
+      // A source that has to be asked again is asked by what is known of it.
+      if (found && !usable) return undefined;
+      const stored = found && (await load(found.ref, 'miss'));
+      if (stored) return { name: nameOf(plan), outcome: stored, settle: async () => undefined };
+      return shares(plan) ? start(plan, context).collect() : undefined;
     },
-
-    /**
-     * What is shown while the result is being made: the last one where there is any, which needs no origin; else the
-     * source in the result's size and format, not restored and not kept. Errors: as `run`; OVERLOADED.
-     */
-    async interim(plan: Plan, context: RunContext): Promise<Finished | Interim> {
-      const ref = await attempt(() => results.getRef(refName(plan)));
+    run: (plan, claim, context, seen) => start(plan, context, claim).execute(seen),
+    derive,
+    async interim(plan, context, fetchMs) {
+      const ref = await guard.read(() => results.getRef(plan));
       const stored = ref && (await load(ref, 'stale'));
       if (stored) return stored;
       const name = nameOf(plan);
       const present = interims.get(name);
       if (present) return present;
-      const making = ready(plan, context);
+      const making = makeInterim(options, plan, context, fetchMs);
       if (!options.shared) return making;
       interims.set(name, making);
       return making.finally(() => interims.delete(name));
     },
+    eta(plan) {
+      const header = sources.peek(plan.source);
+      return networkLane.eta(header ? header.width * header.height : Number.POSITIVE_INFINITY);
+    },
+    shares,
   };
 }
-
-export type Pipeline = ReturnType<typeof createPipeline>;

@@ -17,7 +17,7 @@ export interface StoredResult {
 export interface Ref {
   readonly key: string;
   /** What it was made with; a ref without is of an older version of elfin, and leads to nothing that is current. */
-  readonly maker?: string | undefined;
+  readonly fingerprint?: string | undefined;
   readonly revision: Revision;
   /** The source's bytes can never change under its name. */
   readonly pinned: boolean;
@@ -28,6 +28,8 @@ export interface Ref {
   /** The canonical path of the transform and the variant, for purging by URL. */
   readonly path: string;
   readonly source: string;
+  /** Key of the restored picture that it was made from; see `createPictureStore`. */
+  readonly picture?: string | undefined;
 }
 
 /** Results by content key, and refs that lead to them by URL. */

@@ -12,15 +12,15 @@ export interface HttpSourceOptions {
   /** Patterns that each hop must match, the first and every redirect. */
   readonly allow: readonly string[];
   /** On Node, one that also checks and pins the address at connect (`@elfin/edge/node`); the platform's own otherwise. */
-  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   /** Addresses beside public ones that a URL may name; see `createAddressPolicy`. */
-  readonly networks?: readonly string[];
+  readonly networks?: readonly string[] | undefined;
   /** Milliseconds for headers and body together. Default 10 s. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Whether an origin’s `private` and `no-store` count. Default true. */
   readonly respectCacheControl?: boolean | undefined;
   /** Where names without a scheme point, for example `https://origin.example/photos/`. Must itself match `allow`. */
-  readonly base?: string;
+  readonly base?: string | undefined;
 }
 
 const MAX_REDIRECTS = 3;

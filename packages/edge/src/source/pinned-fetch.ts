@@ -30,7 +30,7 @@ export function createPolicedLookup(policy: AddressPolicy, resolve: typeof resol
  * address when asked and to an inner one when connected to (DNS rebinding) gains nothing.
  */
 export function createPinnedFetch(
-  options: { readonly networks?: readonly string[]; readonly resolve?: typeof resolveName } = {},
+  options: { readonly networks?: readonly string[] | undefined; readonly resolve?: typeof resolveName } = {},
 ) {
   const policy = createAddressPolicy(options.networks);
   const dispatcher = new Agent({

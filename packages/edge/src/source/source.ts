@@ -47,7 +47,7 @@ export interface Source {
 }
 
 /** A reader for each kind of name; a kind without one is refused. */
-export type Sources = { readonly [K in SourceName['kind']]?: Source };
+export type Sources = { readonly [K in SourceName['kind']]?: Source | undefined };
 
 /**
  * Joins readers under one allow-list, which is checked before any of them sees a name. Paths are below a folder or an

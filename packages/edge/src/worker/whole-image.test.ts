@@ -4,9 +4,8 @@ import { createRemoteRuntime, MODEL_HEADER, MODELS_HEADER } from '@elfin/core/re
 import { afterEach, describe, expect, test } from 'vitest';
 import { readImage } from '../../../../test/fixtures/images/read.ts';
 import { createAccelerator, namedModel } from '../../../../test/helpers/accelerator.ts';
-import type { WorkContext } from '../backends/backend.ts';
-import { createWorkerPlace } from '../backends/whole-image.ts';
-import { NO_METRICS } from '../http/metrics.ts';
+import { workContext } from '../../../../test/helpers/work-context.ts';
+import { createWorkerBackend } from '../backends/whole-image.ts';
 import type { WorkerOptions } from './app.ts';
 import { serveWorker } from './node.ts';
 import { createWholeImages, type WholeImageOptions } from './whole-image.ts';
@@ -77,21 +76,14 @@ describe('other weights than asked for', () => {
   test('make a client ask elsewhere, and fail where there is nobody else', async () => {
     const [other, right] = [await start(theirs), await start(ours)];
     const place = (...endpoints: string[]) =>
-      createWorkerPlace({
+      createWorkerBackend({
         codec,
         models: { resolve: async () => ours },
         endpoints: createRemoteRuntime({ endpoints }).endpoints,
       });
     const header = await codec.probe(photo);
     const work = { bytes: photo, header, options: { restore: 'derain', format: 'png' }, firstFrame: false } as const;
-    const context = (): WorkContext => ({
-      signal: new AbortController().signal,
-      deadline: Date.now() + 20_000,
-      traceparent: '',
-      metrics: NO_METRICS,
-      spans: new Map(),
-      onProgress: () => undefined,
-    });
+    const context = () => workContext();
     const made = await place(other.url, right.url).make(work, context());
     expect([made.restored?.digest, other.images(), right.images()]).toEqual([ours.digest, 0, 1]);
     await expect(place(other.url).make(work, context())).rejects.toMatchObject({ code: 'MODEL_UNKNOWN' });

@@ -8,10 +8,11 @@ import {
   throwIfAborted,
 } from '@elfin/core';
 import { NO_MODEL } from '@elfin/core/remote';
-import { createLocalPlace, mediaType, type PixelRestorer } from '../backends/backend.ts';
+import { costOf, mediaType } from '../backends/backend.ts';
+import { createLocalBackend, type PixelRestorer } from '../backends/local.ts';
 import { NO_METRICS } from '../http/metrics.ts';
 import { checkFit } from '../result/fit-limit.ts';
-import { createGate } from '../result/gate.ts';
+import { createLimiter } from '../result/limiter.ts';
 
 /** A whole image restored: what `POST /restore` answers. */
 export interface RestoredBytes {
@@ -58,8 +59,10 @@ export function createWholeImages(
 ): (bytes: Uint8Array, wanted: ResultOptions, context: WholeImageContext) => Promise<RestoredBytes> {
   const { codec, restorer, models, maxPixels = DEFAULT_LIMITS.pixels, patience = 600_000 } = options;
   const { resultSide = 16_384, atOnce = 2, waiting = 16 } = options;
-  const place = createLocalPlace({ codec, restorer, maxPixels });
-  const gate = createGate({ concurrency: atOnce, queue: waiting });
+  const backend = createLocalBackend({ codec, restorer, maxPixels });
+  const limiter = createLimiter({ concurrency: atOnce, queue: waiting });
+  // All that got past the limiter may be decoded and encoded.
+  const codecLane = createLimiter({ concurrency: atOnce, queue: atOnce });
   return async (bytes, wanted, { signal, deadline = Date.now() + patience, models: taken }) => {
     const accept = (digest: string) => {
       if (taken && !taken.includes(digest)) throw otherWeights(wanted, digest);
@@ -68,19 +71,24 @@ export function createWholeImages(
     if (wanted.restore !== 'auto') (await resultModels(models, wanted)).forEach(accept);
     const header = await codec.probe(bytes);
     checkFit(header, wanted, resultSide);
-    return gate.run(async () => {
-      throwIfAborted(signal);
-      if (Date.now() > deadline)
-        throw new ElfinError('DEADLINE_EXCEEDED', 'The deadline passed while the image waited for its turn.');
-      const spans = new Map<string, number>();
-      const context = { signal, deadline, traceparent: '', metrics: NO_METRICS, spans, onProgress: () => undefined };
-      const made = await place.make({ bytes, header, options: wanted, firstFrame: false }, context);
-      const digest = made.restored?.digest || NO_MODEL;
-      if (digest !== NO_MODEL) accept(digest);
-      return { bytes: made.bytes, type: mediaType(wanted.format), digest, timings: Object.fromEntries(spans) };
-    }, signal);
+    return limiter.run(
+      async () => {
+        throwIfAborted(signal);
+        if (Date.now() > deadline)
+          throw new ElfinError('DEADLINE_EXCEEDED', 'The deadline passed while the image waited for its turn.');
+        const spans = new Map<string, number>();
+        const context = { signal, deadline, traceparent: '', metrics: NO_METRICS, spans, onProgress, codecLane };
+        const made = await backend.make({ bytes, header, options: wanted, firstFrame: false }, context);
+        const digest = made.restored?.digest || NO_MODEL;
+        if (digest !== NO_MODEL) accept(digest);
+        return { bytes: made.bytes, type: mediaType(wanted.format), digest, timings: Object.fromEntries(spans) };
+      },
+      { signal, cost: costOf(header) },
+    );
   };
 }
+
+const onProgress = () => undefined;
 
 function otherWeights({ restore, model = 'lw' }: ResultOptions, digest: string): ElfinError {
   return new ElfinError(
