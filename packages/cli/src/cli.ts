@@ -36,12 +36,16 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     load: async () => (await import('./verbs/worker.ts')).worker,
   },
   watch: {
-    about: 'Restore on upload, told by the webhook of MinIO or versitygw',
+    about: 'Restore on upload, told by the webhook of MinIO or versitygw, or by a queue of SQS',
     load: async () => (await import('./verbs/watch.ts')).watch,
   },
   backfill: {
     about: 'Restore what lies in a bucket already',
     load: async () => (await import('./verbs/backfill.ts')).backfill,
+  },
+  redrive: {
+    about: 'Try again what was set aside: dead letters, quarantine',
+    load: async () => (await import('./verbs/redrive.ts')).redrive,
   },
   sign: { about: 'Sign a transform URL', load: async () => (await import('./verbs/sign.ts')).sign },
   purge: {

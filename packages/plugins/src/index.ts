@@ -1,3 +1,5 @@
+export { type AwsNotifyOptions, createAwsNotifier } from './aws/notify.ts';
+export { createSqsQueue, regionOf, type SqsMessage, type SqsOptions, type SqsQueue } from './aws/sqs.ts';
 export * from './backfill/backfill.ts';
 export * from './backfill/enqueue-cloudflare.ts';
 export type * from './events/event.ts';
@@ -8,6 +10,7 @@ export { ORIGIN_MARK, RESTORED_MARK, SEQUENCER_MARK, SOURCE_MARK } from './job/m
 export type { Outcome, TriggerCounts } from './job/outcome.ts';
 export type { QuarantineEntry } from './job/quarantine.ts';
 export { compareSequencers } from './job/sequencer.ts';
+export { jsonLog, type UploadLog, type UploadLogEntry, uploadId } from './log.ts';
 export * from './restorers/core.ts';
 export * from './restorers/remote.ts';
 export type * from './restorers/restorer.ts';
@@ -17,3 +20,5 @@ export * from './steps/prewarm.ts';
 export type * from './steps/step.ts';
 export { assertConditionalWrites, type Storage } from './storage.ts';
 export * from './trigger.ts';
+export { type Backlog, emfLine, prometheusText } from './watch/metrics.ts';
+export { type SqsConsumer, type SqsConsumerOptions, startSqsConsumer } from './watch/sqs-consumer.ts';

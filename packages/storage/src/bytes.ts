@@ -41,6 +41,8 @@ export async function readAll(
   options: {
     readonly signal?: AbortSignal | undefined;
     readonly limit?: number | undefined;
+    /** Called with each chunk's bytes as they come. */
+    readonly onProgress?: ((bytes: number) => void) | undefined;
     /** What the bytes are, for the error's message. */
     readonly what?: string | undefined;
   } = {},
@@ -55,6 +57,7 @@ export async function readAll(
     throwIfAborted(signal);
     length += chunk.byteLength;
     if (length > limit) throw tooManyBytes(what, length, limit);
+    options.onProgress?.(chunk.byteLength);
     chunks.push(chunk);
   }
   return chunks.length === 1 ? chunks[0]! : joinBytes(chunks, length);

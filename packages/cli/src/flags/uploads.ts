@@ -58,6 +58,16 @@ export function bucketStorage(client: S3Client, bucket: string, rules: readonly 
   return (name) => stores.get(name);
 }
 
+/** The store of any bucket that is asked for: which may be used is the credentials' to say. */
+export function everyBucket(client: S3Client): Storage {
+  const stores = new Map<string, ReturnType<typeof createClientStore>>();
+  return (bucket) => {
+    const store = stores.get(bucket) ?? createClientStore({ client, bucket });
+    stores.set(bucket, store);
+    return store;
+  };
+}
+
 /** Rules out of a file, or one rule out of --task and the prefix. Errors: OPTION_INVALID, CONFIG_INVALID, INPUT_UNREADABLE. */
 export async function rulesFrom(
   { rules, task }: { readonly rules?: string | undefined; readonly task?: string | undefined },

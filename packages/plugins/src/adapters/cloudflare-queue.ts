@@ -1,6 +1,6 @@
 import { runBatch } from '../job/batch.ts';
-import type { Outcome } from '../job/outcome.ts';
 import type { Handled, Trigger } from '../trigger.ts';
+import { delaySeconds } from '../watch/redelivery.ts';
 
 /** The part of Cloudflare's Message and MessageBatch that is used. */
 export interface QueueMessage {
@@ -41,15 +41,7 @@ export function createQueueConsumer<Env>(triggerOf: (env: Env) => Trigger) {
 }
 
 function settle(message: QueueMessage, handled: readonly Handled[]): void {
-  const failures = handled.map(({ outcome }) => outcome).filter((outcome) => outcome.status === 'failed');
-  const delays = failures.map((failure) => delayOf(failure, message.attempts));
+  const failures = handled.flatMap(({ outcome }) => (outcome.status === 'failed' ? [outcome.error] : []));
   if (failures.length === 0) message.ack();
-  else message.retry({ delaySeconds: Math.min(3600, Math.max(...delays)) });
-}
-
-/** Doubling from ten seconds; a claim says itself when it runs out. What no retry mends goes to the dead letters at once. */
-function delayOf({ error }: Extract<Outcome, { status: 'failed' }>, attempts: number): number {
-  const { retryAfterMs } = error.data;
-  if (typeof retryAfterMs === 'number') return Math.ceil(retryAfterMs / 1000);
-  return error.retry ? 10 * 2 ** Math.min(attempts - 1, 8) : 0;
+  else message.retry({ delaySeconds: delaySeconds(failures, message.attempts) });
 }

@@ -42,16 +42,33 @@ export function createWebhook({ journal, secret, maxBytes = 1024 * 1024 }: Webho
       if (length > maxBytes) return problem(413, `An event may take ${maxBytes} bytes.`);
       parts.push(part);
     }
+    const text = Buffer.concat(parts).toString('utf8');
+    if (isDeep(text)) return problem(400, `An event is nested at most ${MAX_DEPTH} deep.`);
+    let event: unknown;
     try {
-      const event: unknown = JSON.parse(Buffer.concat(parts).toString('utf8'));
-      return await journal.append(event).then(
-        () => new Response(null, { status: 202 }),
-        () => problem(503, 'The event could not be written to the journal; send it again.'),
-      );
+      event = JSON.parse(text);
     } catch {
       return problem(400, 'The body is not JSON.');
     }
+    return journal.append(event).then(
+      () => new Response(null, { status: 202 }),
+      () => problem(503, 'The event could not be written to the journal; send it again.'),
+    );
   };
+}
+
+/** No sender nests more than a dozen; what goes deeper would overflow the stack of whoever writes it again. */
+const MAX_DEPTH = 64;
+
+/** Whether JSON nests too deeply, strings left out; of what is no JSON it may say either. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === '[' || token === '{') depth++;
+    else if (token === ']' || token === '}') depth--;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

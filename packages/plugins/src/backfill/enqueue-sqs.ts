@@ -1,6 +1,7 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { ElfinError, throwIfAborted } from '@elfin/core';
 import type { UploadEvent } from '../events/event.ts';
+import { runBatch } from '../job/batch.ts';
 import type { BackfillSink } from './backfill.ts';
 
 // SQS takes ten messages at once.
@@ -23,11 +24,12 @@ export function asS3Notification(event: UploadEvent): string {
   return JSON.stringify({ Records: [record] });
 }
 
-/** Hands a backfill to an SQS queue, ten messages a call. Errors: NETWORK_FAILED, once the client has retried; ABORTED. */
+/** Hands a backfill to an SQS queue, ten messages a call, so many calls at once. Errors: NETWORK_FAILED, once the client has retried; ABORTED. */
 export const enqueueToSqs =
-  (client: SQSClient, queueUrl: string): BackfillSink =>
+  (client: SQSClient, queueUrl: string, concurrency = 8): BackfillSink =>
   async (events, { signal, onOutcome }) => {
-    for (let start = 0; start < events.length; start += PER_CALL) {
+    const starts = Array.from({ length: Math.ceil(events.length / PER_CALL) }, (_, index) => index * PER_CALL);
+    const enqueue = async (start: number) => {
       const part = events.slice(start, start + PER_CALL);
       const entries = part.map((event, index) => ({ Id: String(index), MessageBody: asS3Notification(event) }));
       const command = new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: entries });
@@ -40,7 +42,8 @@ export const enqueueToSqs =
         (answer.Failed ?? []).map((entry) => [entry.Id, entry.Message ?? entry.Code ?? 'refused']),
       );
       for (const index of part.keys()) onOutcome(start + index, outcomeOf(refused.get(String(index))));
-    }
+    };
+    await runBatch(starts, enqueue, () => undefined, { concurrency, reserveMs: 0 });
   };
 
 const outcomeOf = (refusal: string | undefined) =>

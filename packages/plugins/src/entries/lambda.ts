@@ -1,1 +1,1 @@
-export { createLambdaHandler, type LambdaContext } from '../adapters/lambda.ts';
+export { createLambdaHandler, type LambdaContext, type LambdaHandlerOptions } from '../adapters/lambda.ts';

@@ -114,6 +114,7 @@ export function compact<T extends object>(fields: { [K in keyof T]: T[K] | undef
 /** `s3:ObjectCreated:Put` → name and kind. */
 export function nameAndKind(name: string): Pick<UploadEvent, 'name' | 'kind'> {
   const bare = name.replace(/^s3:/, '');
-  const kind = bare.startsWith('ObjectCreated') ? 'created' : bare.startsWith('ObjectRemoved') ? 'removed' : 'other';
-  return { name: bare, kind };
+  // What comes back out of an archive can be read from then on, as if it had just come.
+  if (/^ObjectCreated|^ObjectRestore:Completed/.test(bare)) return { name: bare, kind: 'created' };
+  return { name: bare, kind: bare.startsWith('ObjectRemoved') ? 'removed' : 'other' };
 }

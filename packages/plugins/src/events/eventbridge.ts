@@ -19,6 +19,7 @@ const Envelope = z.looseObject({
 
 const KINDS: Readonly<Record<string, UploadEvent['kind']>> = {
   'Object Created': 'created',
+  'Object Restore Completed': 'created',
   'Object Deleted': 'removed',
 };
 

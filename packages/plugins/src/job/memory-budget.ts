@@ -1,7 +1,10 @@
 /** Room for work whose memory is known only roughly: each takes its share, waits for it, and gives it back. */
 export interface MemoryBudget {
-  /** Runs `work` as soon as `bytes` of the budget are free; more than the whole budget waits until it is alone. */
-  run<T>(bytes: number, work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` as soon as `bytes` of the budget are free; more than the whole budget waits until it is alone.
+   * @throws the signal's reason where it fires first.
+   */
+  run<T>(bytes: number, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
 }
 
 /** First come, first served: a large image is not overtaken for ever by small ones. */
@@ -16,10 +19,22 @@ export function createMemoryBudget(total: number): MemoryBudget {
     }
   };
   return {
-    async run(bytes, work) {
+    async run(bytes, work, signal) {
       const need = Math.min(bytes, total);
-      await new Promise<void>((go) => {
-        waiting.push({ need, go });
+      signal?.throwIfAborted();
+      await new Promise<void>((go, leave) => {
+        const place = { need, go: admitted };
+        function admitted() {
+          signal?.removeEventListener('abort', give);
+          go();
+        }
+        function give() {
+          waiting.splice(waiting.indexOf(place), 1);
+          leave(signal?.reason);
+          admit();
+        }
+        signal?.addEventListener('abort', give, { once: true });
+        waiting.push(place);
         admit();
       });
       try {

@@ -7,7 +7,7 @@ export type Outcome =
       readonly status: 'restored';
       readonly key: string;
       readonly bucket: string;
-      readonly report?: Readonly<Record<string, unknown>>;
+      readonly report?: Readonly<Record<string, unknown>> | undefined;
     }
   /** The result was there already: a duplicate, or late. */
   | { readonly status: 'done'; readonly key: string; readonly bucket: string }

@@ -6,7 +6,7 @@ import { resolveFormat } from '../rules/format.ts';
 import { matchesType, type Rule } from '../rules/rules.ts';
 import { assertReadableKey, EXTENSIONS, expand, type TemplateValues } from '../rules/template.ts';
 import type { Storage } from '../storage.ts';
-import { assertTags } from './keep.ts';
+import { assertTags } from './attributes.ts';
 
 /** What is to be made of one version of one object. */
 export interface Plan {
@@ -15,12 +15,17 @@ export interface Plan {
   readonly source: ObjectStore;
   readonly etag: string;
   /** A version that was asked for by its id; absent: whatever is there now. */
-  readonly versionId?: string;
+  readonly versionId?: string | undefined;
   readonly options: ResultOptions;
   readonly target: { readonly store: ObjectStore; readonly bucket: string; readonly key: string };
   readonly digest: string;
-  readonly alias?: string;
+  readonly alias?: string | undefined;
 }
+
+/** What to make, or why nothing. */
+export type Decision =
+  | { readonly kind: 'make'; readonly plan: Plan }
+  | { readonly kind: 'skip'; readonly reason: string };
 
 /** The store of a bucket. @throws CONFIG_INVALID for a bucket that is not served. */
 export function storeOf(storage: Storage, bucket: string): ObjectStore {
@@ -35,28 +40,25 @@ export function storeOf(storage: Storage, bucket: string): ObjectStore {
  * Decides what to make, by the event alone where it says enough, else by asking the store.
  *
  * @param candidates The rules that want an object of this name, in order.
- * @returns the reason, where no rule wants the object after all.
  * @throws OBJECT_GONE, KEY_UNSAFE, CONFIG_INVALID, STORE_UNSUITABLE, MODEL_UNKNOWN, and what the store throws.
  */
 export async function planFor(
   event: UploadEvent,
   candidates: readonly Rule[],
   { storage, restorer, signal }: { storage: Storage; restorer: UploadRestorer; signal: AbortSignal },
-): Promise<Plan | string> {
+): Promise<Decision> {
   assertReadableKey(event.key);
   const source = storeOf(storage, event.bucket);
   const asked = event.etag === undefined ? event.versionId : undefined;
   const enough = event.etag !== undefined && (event.type !== undefined || candidates.every((rule) => !rule.types));
-  const head = enough
-    ? undefined
-    : await source.head(event.key, { signal, ...(asked !== undefined && { versionId: asked }) });
+  const head = enough ? undefined : await source.head(event.key, { signal, versionId: asked });
   if (!enough && head === undefined) throw await missing(source, event, signal);
   const type = event.type ?? head?.type;
   const etag = event.etag ?? (head as ObjectHead).etag;
   if (etag === '') throw untold(event);
 
   const rule = candidates.find((candidate) => matchesType(candidate, type));
-  if (rule === undefined) return `no rule wants the content type ${type ?? 'that it lacks'}`;
+  if (rule === undefined) return { kind: 'skip', reason: `no rule wants the content type ${type ?? 'that it lacks'}` };
   const format = resolveFormat(rule, event.key, type);
   const options: ResultOptions = { ...pickResultOptions(rule), restore: rule.task, format };
   const digest = await resultKey({
@@ -72,17 +74,18 @@ export async function planFor(
   const bucket = rule.destinationBucket ?? event.bucket;
   const store = storeOf(storage, bucket);
   assertTags(rule, { store: source, bucket: event.bucket }, { store, bucket });
-  return {
+  const plan: Plan = {
     event,
     rule,
     source,
     etag,
-    ...(asked !== undefined && { versionId: asked }),
+    versionId: asked,
     options,
     target: { store, bucket, key: expand(rule.destination, values) },
     digest,
-    ...(rule.alias !== undefined && { alias: expand(rule.alias, values) }),
+    alias: rule.alias === undefined ? undefined : expand(rule.alias, values),
   };
+  return { kind: 'make', plan };
 }
 
 /** A gateway over a folder knows no ETag of what came into the folder by another way. */
@@ -95,8 +98,8 @@ const untold = ({ bucket, key }: UploadEvent) =>
 
 /** A HEAD that is denied looks like one of nothing, having no body. So it is asked again in a way that tells why. */
 async function missing(source: ObjectStore, event: UploadEvent, signal: AbortSignal): Promise<ElfinError> {
-  const version = event.versionId === undefined ? {} : { versionId: event.versionId };
-  const found = await source.get(event.key, { ...version, signal, range: { start: 0, end: 0 } });
+  const { versionId } = event;
+  const found = await source.get(event.key, { versionId, signal, range: { start: 0, end: 0 } });
   if (found === undefined || found === 'changed') return gone(event);
   await found.body.cancel();
   return new ElfinError('STORE_FAILED', `"${event.key}" has only just come to bucket ${event.bucket}; try again.`);

@@ -9,13 +9,16 @@ export interface RetryOptions {
   readonly onRetry: (error: ElfinError) => void;
 }
 
+/** What may pass, but not by trying again at once: others' claims, and time that is over. */
+const NOT_HERE: ReadonlySet<string> = new Set(['CLAIM_HELD', 'DEADLINE_EXCEEDED']);
+
 /** Tries again what may pass: errors whose code says so, except claims of others, which take as long as they take. */
 export async function withRetries<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      const passing = isElfinError(error) && error.retry && error.code !== 'CLAIM_HELD';
+      const passing = isElfinError(error) && error.retry && !NOT_HERE.has(error.code);
       if (!passing || attempt >= options.attempts || options.signal.aborted) throw error;
       options.onRetry(error);
       await pause(Math.random() * options.baseMs * 2 ** attempt, options.signal);

@@ -44,7 +44,7 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
   return {
     codec: { name: codec.name, version: codec.version },
     models: (wanted) => resultModels(models, wanted),
-    async restoreBytes(bytes, wanted, { signal }) {
+    async restoreBytes(bytes, wanted, { signal, onProgress }) {
       const { format, quality, icc, metadata: policy = 'none' } = wanted;
       const lossy = quality === undefined ? {} : { quality };
       if (maxPixels < Number.POSITIVE_INFINITY) {
@@ -65,7 +65,7 @@ export function createUploadRestorer(options: CoreRestorerOptions): UploadRestor
         const { metadata, header: _, ...image } = await codec.decode(bytes, { icc, signal });
         return encode(image, metadata);
       }
-      const how = { ...restoreOptionsOf(wanted), icc, signal };
+      const how = { ...restoreOptionsOf(wanted), icc, signal, ...(onProgress && { onProgress: () => onProgress() }) };
       if ('restoreEncoded' in restorer) {
         const done = await restorer.restoreEncoded(bytes, { ...how, format, quality, metadata: policy });
         return { bytes: done.bytes, report: { ...done.report } };

@@ -13,15 +13,17 @@ export interface UploadRestorer {
    * An encoded image in, an encoded image out, in `options.format`.
    * Errors: IMAGE_* for what no retry will mend; RUNTIME_FAILED, OUT_OF_MEMORY, REMOTE_*, NETWORK_FAILED for what may pass.
    */
-  restoreBytes(
-    bytes: Uint8Array,
-    options: ResultOptions,
-    context: { readonly signal: AbortSignal },
-  ): Promise<RestoredBytes>;
+  restoreBytes(bytes: Uint8Array, options: ResultOptions, context: RestoreContext): Promise<RestoredBytes>;
+}
+
+export interface RestoreContext {
+  readonly signal: AbortSignal;
+  /** To be called whenever something moved, a tile for example: work that stands still loses its claim. */
+  readonly onProgress?: (() => void) | undefined;
 }
 
 export interface RestoredBytes {
   readonly bytes: Uint8Array;
   /** What was done, for the log and the notification: plain, serialisable. */
-  readonly report?: Readonly<Record<string, unknown>>;
+  readonly report?: Readonly<Record<string, unknown>> | undefined;
 }

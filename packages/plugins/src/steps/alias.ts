@@ -1,6 +1,6 @@
 import { ElfinError } from '@elfin/core';
 import { readAll } from '@elfin/storage';
-import { type Belongings, belongingsOfResult } from '../job/keep.ts';
+import { attributesOfResult, type PreservedAttributes } from '../job/attributes.ts';
 import { markedMetadata, ORIGIN_MARK, originOf, RESTORED_MARK, SEQUENCER_MARK } from '../job/marks.ts';
 import type { Plan } from '../job/plan.ts';
 import { pause } from '../job/retry.ts';
@@ -12,7 +12,7 @@ const ATTEMPTS = 8;
 /** A result at hand. */
 export interface MadeResult {
   readonly bytes: Uint8Array;
-  readonly belongings: Belongings;
+  readonly attributes: PreservedAttributes;
 }
 
 /**
@@ -43,7 +43,7 @@ export async function writeAlias(plan: Plan, result: MadeResult | undefined, sig
     if ((await source.head(event.key, { signal }))?.etag !== etag) return;
 
     made ??= await readResult(plan, signal);
-    const { metadata, ...others } = made.belongings;
+    const { metadata, ...others } = made.attributes;
     const written = await target.store.put(key, made.bytes, {
       ...others,
       ...(there ? { ifMatch: there.etag } : { ifAbsent: true }),
@@ -67,5 +67,5 @@ async function readResult({ rule, target }: Plan, signal: AbortSignal): Promise<
     );
   }
   const bytes = await readAll(found.body);
-  return { bytes, belongings: await belongingsOfResult(rule, { store, key, head: found }, signal) };
+  return { bytes, attributes: await attributesOfResult(rule, { store, key, head: found }, signal) };
 }

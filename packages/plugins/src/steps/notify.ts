@@ -1,5 +1,7 @@
 import { ElfinError, sha256 } from '@elfin/core';
 import { Webhook } from 'standardwebhooks';
+import type { UploadEvent } from '../events/event.ts';
+import type { Outcome } from '../job/outcome.ts';
 
 /** What a subscriber is told when a result has been written. */
 export interface Completion {
@@ -13,8 +15,34 @@ export interface Completion {
   };
 }
 
-/** Tells somebody of a result. Comes at least once for each, under the same id each time. */
-export type Notify = (id: string, completion: Completion, signal: AbortSignal) => Promise<void>;
+/** What a subscriber is told of an upload that no retry will mend. */
+export interface Failure {
+  readonly type: 'elfin.failed';
+  readonly timestamp: string;
+  readonly data: {
+    readonly source: { readonly bucket: string; readonly key: string; readonly etag?: string | undefined };
+    /** Key of the quarantine's entry; absent for what went to the dead letters. */
+    readonly quarantine?: string | undefined;
+    readonly code: string;
+    readonly message: string;
+  };
+}
+
+/** Tells somebody of a result or a failure. Comes at least once for each, under the same id each time. */
+export type Notify = (id: string, notification: Completion | Failure, signal: AbortSignal) => Promise<void>;
+
+/** What is told of an outcome that is final. */
+export async function failureOf(
+  { bucket, key, etag }: UploadEvent,
+  outcome: Outcome,
+): Promise<{ readonly id: string; readonly notification: Failure }> {
+  const { error, ...rest } = outcome as Extract<Outcome, { readonly error: ElfinError }>;
+  const quarantine = 'key' in rest ? (rest.key as string) : undefined;
+  const { code, message } = error;
+  const data = { source: { bucket, key, etag }, quarantine, code, message };
+  const notification = { type: 'elfin.failed', timestamp: new Date().toISOString(), data } as const;
+  return { id: await notificationId(bucket, JSON.stringify([key, etag, code])), notification };
+}
 
 /** The id under which a result is announced, however often. */
 export const notificationId = async (bucket: string, key: string) =>
@@ -40,8 +68,8 @@ export function createWebhookNotifier(options: {
     throw new ElfinError('CONFIG_INVALID', 'The webhook needs a URL and a secret whsec_<base64>.', { cause });
   }
   const send = options.fetch ?? fetch;
-  return async (id, completion, signal) => {
-    const body = JSON.stringify(completion);
+  return async (id, notification, signal) => {
+    const body = JSON.stringify(notification);
     const time = new Date();
     const failed = (reason: string, cause?: unknown) =>
       new ElfinError('NETWORK_FAILED', `The webhook ${options.url} ${reason}; it is told again later.`, { cause });

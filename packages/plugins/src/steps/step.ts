@@ -12,8 +12,8 @@ export interface StepContext {
     readonly bytes: Uint8Array;
     readonly etag: string;
     /** Where the bucket keeps versions. */
-    readonly versionId?: string;
-    readonly type?: string;
+    readonly versionId?: string | undefined;
+    readonly type?: string | undefined;
     readonly metadata: Readonly<Record<string, string>>;
   };
   readonly result: {
@@ -22,7 +22,7 @@ export interface StepContext {
     readonly bytes: Uint8Array;
     readonly type: string;
     /** What the restorer said of it. */
-    readonly report?: Readonly<Record<string, unknown>>;
+    readonly report?: Readonly<Record<string, unknown>> | undefined;
   };
   /**
    * Metadata that marks an object as elfin's own. Whatever a step writes where a rule could see it must carry it.

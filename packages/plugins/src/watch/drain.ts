@@ -1,7 +1,8 @@
 import { ElfinError } from '@elfin/core';
 import { pause } from '../job/retry.ts';
 import type { Handled, Trigger } from '../trigger.ts';
-import type { Journal } from './journal.ts';
+import { type Journal, takenAt } from './journal.ts';
+import type { Backlog } from './metrics.ts';
 
 export interface DrainOptions {
   readonly journal: Journal;
@@ -19,6 +20,8 @@ export interface DrainOptions {
 }
 
 export interface Drain {
+  /** What is still to be done, by the time at which it was taken. */
+  backlog(): Backlog;
   /** Resolves when nothing is at work or waiting. */
   idle(): Promise<void>;
   /** Begins nothing more; resolves when what has begun is done. The rest stays in the journal. */
@@ -26,6 +29,7 @@ export interface Drain {
 }
 
 const LONGEST_MS = 30 * 60 * 1000;
+const PERSON_MS = 5 * 60 * 1000;
 const PATIENCE_MS = 7 * 24 * 60 * 60 * 1000;
 
 /** An event at hand. */
@@ -90,9 +94,12 @@ export async function startDrain(options: DrainOptions): Promise<Drain> {
       // Cut off, not failed: the next process takes it up.
       if (stopping.signal.aborted) return;
       // One record that may pass keeps its envelope: those beside it are found done, or fail as they did.
-      if (errors.some((error) => error.retry) && Date.now() - since < patienceMs) {
+      const waits = errors.filter((error) => error.retry || error.data.remedy === 'person');
+      if (waits.length > 0 && Date.now() - since < patienceMs) {
         const told = errors.map(({ data }) => (typeof data.retryAfterMs === 'number' ? data.retryAfterMs : 0));
-        return rest({ name, tries: tries + 1, since }, Math.max(...told, backOff(tries)));
+        // A policy or a key that somebody has to mend is looked after every few minutes.
+        const slow = waits.some((error) => error.retry) ? 0 : PERSON_MS * (0.5 + Math.random() / 2);
+        return rest({ name, tries: tries + 1, since }, Math.max(...told, slow, backOff(tries)));
       }
       await bury(name, tries + 1, errors);
     } catch {
@@ -119,6 +126,10 @@ export async function startDrain(options: DrainOptions): Promise<Drain> {
   journal.onAppend(add);
   for (const name of await journal.pending()) add(name);
   return {
+    backlog() {
+      const times = [...known].map(takenAt).filter((time) => !Number.isNaN(time));
+      return { pending: known.size, oldestMs: times.length > 0 ? Math.max(0, Date.now() - Math.min(...times)) : 0 };
+    },
     async idle() {
       while (working.size + resting.size + queue.length > 0) await Promise.race([...working, ...resting, pause(50)]);
     },

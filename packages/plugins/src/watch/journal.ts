@@ -20,6 +20,9 @@ export interface Journal {
   onAppend(listener: (name: string) => void): void;
 }
 
+/** Milliseconds since the epoch at which an event of this name was taken. */
+export const takenAt = (name: string): number => Number.parseInt(name.split('-')[0] ?? '', 36);
+
 const ENDING = '.json';
 
 /**

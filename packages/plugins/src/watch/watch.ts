@@ -1,13 +1,12 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { ElfinError, isElfinError } from '@elfin/core';
+import { isElfinError } from '@elfin/core';
 import type { ObjectStore } from '@elfin/storage';
-import { serve } from '@hono/node-server';
 import { createWebhook } from '../adapters/node-webhook.ts';
 import type { BackfillReport } from '../backfill/backfill.ts';
 import type { Handled, Trigger } from '../trigger.ts';
 import { type Drain, startDrain } from './drain.ts';
+import { answerProbe, isProbe } from './health.ts';
 import { openJournal } from './journal.ts';
+import { listen } from './probes.ts';
 import { createReconciler } from './reconcile.ts';
 
 export interface WatchOptions {
@@ -48,7 +47,7 @@ export interface Watch {
 
 /**
  * The webhook as a server: takes events of MinIO and versitygw, journals them, restores, and makes up for lost ones by
- * listing. `GET /healthz` needs no secret.
+ * listing. `GET /healthz` and `GET /metrics` need no secret.
  *
  * @throws CONFIG_INVALID (also for a port that is taken), OUTPUT_UNWRITABLE, STORE_UNSUITABLE before anything listens.
  */
@@ -65,21 +64,16 @@ export async function startWatch(options: WatchOptions): Promise<Watch> {
     onError?.(error);
   });
   const stopping = new AbortController();
+  let drain: Drain | undefined;
 
   const fetch = (request: Request): Response | Promise<Response> =>
-    request.method === 'GET' && new URL(request.url).pathname === '/healthz'
-      ? Response.json({ status: 'ok', counts: trigger.counts() })
+    request.method === 'GET' && isProbe(request)
+      ? answerProbe(request, trigger, drain?.backlog() ?? { pending: 0, oldestMs: 0 })
       : webhook(request);
-  const { port: wanted = 0, hostname = '127.0.0.1' } = options;
-  const server = serve({ fetch, port: wanted, hostname });
-  if (!server.listening)
-    await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
-      const message = `Cannot listen on ${hostname}:${wanted} (${cause.code}): choose another port.`;
-      throw new ElfinError('CONFIG_INVALID', message, { cause });
-    });
-  const { port } = server.address() as AddressInfo;
-  const drain = await startDrain({ journal, trigger, concurrency, ...(onHandled && { onHandled }) });
+  const server = await listen(fetch, options);
+  drain = await startDrain({ journal, trigger, concurrency, ...(onHandled && { onHandled }) });
 
+  const draining = drain;
   const reconciler = createReconciler({
     ...told,
     trigger,
@@ -91,15 +85,14 @@ export async function startWatch(options: WatchOptions): Promise<Watch> {
   const reconciling = reconciler.run();
 
   return {
-    url: `http://${hostname}:${port}/events`,
-    port,
-    drain,
+    url: `${server.url}/events`,
+    port: server.port,
+    drain: draining,
     reconcile: reconciler.pass,
     async stop() {
       stopping.abort();
       server.close();
-      if ('closeAllConnections' in server) server.closeAllConnections();
-      await Promise.all([drain.stop(), reconciling]);
+      await Promise.all([draining.stop(), reconciling]);
     },
   };
 }

@@ -3,10 +3,10 @@ import type { ObjectHead, ObjectStore } from '@elfin/storage';
 import type { Rule } from '../rules/rules.ts';
 
 /** What lies with a result beside its bytes: taken over from the source or said by the rule. */
-export interface Belongings {
+export interface PreservedAttributes {
   readonly metadata: Readonly<Record<string, string>>;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly storageClass?: string;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly storageClass?: string | undefined;
 }
 
 interface Place {
@@ -25,32 +25,35 @@ export function assertTags(rule: Rule, ...places: readonly Place[]): void {
 const usesTags = ({ keep, tags }: Rule) => tags !== undefined || keep.includes('tags');
 
 /** What a result of `source` is to have. */
-export async function belongingsOf(
+export async function attributesOf(
   rule: Rule,
-  source: { readonly store: ObjectStore; readonly key: string; readonly head: ObjectHead; readonly versionId?: string },
+  source: {
+    readonly store: ObjectStore;
+    readonly key: string;
+    readonly head: ObjectHead;
+    readonly versionId?: string | undefined;
+  },
   signal: AbortSignal,
-): Promise<Belongings> {
+): Promise<PreservedAttributes> {
   const { store, key, head, versionId } = source;
-  const kept = rule.keep.includes('tags')
-    ? await store.tags?.(key, { signal, ...(versionId !== undefined && { versionId }) })
-    : undefined;
+  const kept = rule.keep.includes('tags') ? await store.tags?.(key, { signal, versionId }) : undefined;
   const storageClass = rule.storageClass ?? (rule.keep.includes('storageClass') ? head.storageClass : undefined);
   return {
     metadata: rule.keep.includes('userMetadata') ? head.metadata : {},
-    ...(usesTags(rule) && { tags: { ...kept, ...rule.tags } }),
-    ...(storageClass !== undefined && { storageClass }),
+    tags: usesTags(rule) ? { ...kept, ...rule.tags } : undefined,
+    storageClass,
   };
 }
 
 /** What a result that is there already has: its alias gets the same. */
-export async function belongingsOfResult(
+export async function attributesOfResult(
   rule: Rule,
   { store, key, head }: { readonly store: ObjectStore; readonly key: string; readonly head: ObjectHead },
   signal: AbortSignal,
-): Promise<Belongings> {
+): Promise<PreservedAttributes> {
   return {
     metadata: head.metadata,
-    ...(usesTags(rule) && { tags: (await store.tags?.(key, { signal })) ?? {} }),
-    ...(head.storageClass !== undefined && { storageClass: head.storageClass }),
+    tags: usesTags(rule) ? ((await store.tags?.(key, { signal })) ?? {}) : undefined,
+    storageClass: head.storageClass,
   };
 }
