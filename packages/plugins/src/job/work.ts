@@ -132,7 +132,8 @@ async function underClaim(deps: JobDeps, { plan, held, progress, limits, ...job 
     progress.touch();
     await writeAlias(plan, made, working);
     await notify(deps, plan, working);
-    await held.release();
+    // All is done: a claim that cannot be given back expires, and is no reason to do it again.
+    await held.release().catch(() => undefined);
     return settled(
       created ? { status: 'restored', key, bucket, report: made?.report } : { status: 'done', key, bucket },
     );
