@@ -23,6 +23,20 @@ export interface BuildOptions extends Partial<SessionOptions> {
   readonly opset?: number;
 }
 
+function checkBuild(opset: number, shape: BuildOptions['shape']): void {
+  if (!Number.isInteger(opset) || opset < 17 || opset > 20) {
+    throw new ElfinError('OPTION_INVALID', `Opset ${opset} is not supported: use 17 to 20.`);
+  }
+  for (const side of shape ? [shape.height, shape.width] : []) {
+    if (side < SIDE_MULTIPLE || side % SIDE_MULTIPLE !== 0) {
+      throw new ElfinError(
+        'OPTION_INVALID',
+        `A side of ${side} pixels does not fit the network: pad to a multiple of ${SIDE_MULTIPLE}.`,
+      );
+    }
+  }
+}
+
 /** The network between its input and output conventions, as a graph. */
 export function buildElf(
   config: ElfConfig,
@@ -37,17 +51,7 @@ export function buildElf(
     opset = 17,
   }: BuildOptions = {},
 ): { graph: Graph; slots: readonly StatisticSlot[] } {
-  if (!Number.isInteger(opset) || opset < 17 || opset > 20) {
-    throw new ElfinError('OPTION_INVALID', `Opset ${opset} is not supported: use 17 to 20.`);
-  }
-  for (const side of shape ? [shape.height, shape.width] : []) {
-    if (side < SIDE_MULTIPLE || side % SIDE_MULTIPLE !== 0) {
-      throw new ElfinError(
-        'OPTION_INVALID',
-        `A side of ${side} pixels does not fit the network: pad to a multiple of ${SIDE_MULTIPLE}.`,
-      );
-    }
-  }
+  checkBuild(opset, shape);
   const lowering = typeof target === 'string' ? LOWERINGS[target] : target;
   const [N, H, W]: [Dim, Dim, Dim] = shape
     ? [shape.batch, shape.height, shape.width]

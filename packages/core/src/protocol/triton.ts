@@ -27,6 +27,27 @@ const QUEUE_TIMEOUT_MICROSECONDS = 60_000_000;
 
 type Field = readonly [name: string, value: string | number | boolean | Field[] | readonly Field[][]];
 
+/** A bounded queue that rejects what waited too long, three priorities (1 first). */
+function batching(options: TritonOptions): Field {
+  return [
+    'dynamic_batching',
+    [
+      ['max_queue_delay_microseconds', options.maxQueueDelay ?? 2000],
+      ['priority_levels', 3],
+      ['default_priority_level', 2],
+      [
+        'default_queue_policy',
+        [
+          ['timeout_action', 'REJECT'],
+          ['default_timeout_microseconds', QUEUE_TIMEOUT_MICROSECONDS],
+          ['allow_timeout_override', true],
+          ['max_queue_size', options.maxQueue ?? 256],
+        ],
+      ],
+    ],
+  ];
+}
+
 /**
  * `config.pbtxt` of a Triton model repository, in protobuf's text form, for ONNX Runtime's backend: dynamic batching with a
  * bounded queue that rejects what waited too long, three priorities (1 first), one instance a device.
@@ -59,24 +80,7 @@ export function tritonConfig(options: TritonOptions): string {
     ...inputs.map((input): Field => ['input', port(input)]),
     ...outputs.map((output): Field => ['output', port(output)]),
   ];
-  if (maxBatch > 0)
-    fields.push([
-      'dynamic_batching',
-      [
-        ['max_queue_delay_microseconds', options.maxQueueDelay ?? 2000],
-        ['priority_levels', 3],
-        ['default_priority_level', 2],
-        [
-          'default_queue_policy',
-          [
-            ['timeout_action', 'REJECT'],
-            ['default_timeout_microseconds', QUEUE_TIMEOUT_MICROSECONDS],
-            ['allow_timeout_override', true],
-            ['max_queue_size', options.maxQueue ?? 256],
-          ],
-        ],
-      ],
-    ]);
+  if (maxBatch > 0) fields.push(batching(options));
   fields.push([
     'instance_group',
     [

@@ -55,6 +55,13 @@ export interface Worker {
   drain(): Promise<void>;
 }
 
+/** What the server says of itself. */
+const SERVER = {
+  name: 'elfin',
+  version: '0.1.0',
+  extensions: ['binary_tensor_data', 'model_repository', 'schedule_policy'],
+};
+
 /**
  * The GPU worker's HTTP face: the Open Inference Protocol v2 with binary tensors, whole images, health and metrics.
  */
@@ -103,29 +110,11 @@ export function createWorker(options: WorkerOptions): Worker {
   app.get('/v2/health/live', (c) => c.json({ live: true }));
   app.get('/v2/health/ready', (c) => c.json({ ready: ready() }, ready() ? 200 : 503));
 
-  if (token !== undefined) {
-    const authenticate = bearerAuth({
-      token,
-      noAuthenticationHeader: { message: { error: 'A bearer token is needed.' } },
-      invalidToken: { message: { error: 'This bearer token is not the worker’s.' } },
-      invalidAuthenticationHeader: { message: { error: 'The Authorization header is no bearer token.' } },
-    });
-    app.use('/v2/*', authenticate);
-    app.use('/v2', authenticate);
-    app.use('/restore', authenticate);
-    app.use('/metrics', authenticate);
-  }
-
+  if (token !== undefined) authenticate(app, token);
   app.get('/metrics', async (c) =>
     c.body(await metrics.registry.metrics(), 200, { 'Content-Type': metrics.registry.contentType }),
   );
-  app.get('/v2', (c) =>
-    c.json({
-      name: 'elfin',
-      version: '0.1.0',
-      extensions: ['binary_tensor_data', 'model_repository', 'schedule_policy'],
-    }),
-  );
+  app.get('/v2', (c) => c.json(SERVER));
   app.post('/v2/repository/index', (c) =>
     c.json(
       graphs.names.map((name) => ({
@@ -196,6 +185,30 @@ export function createWorker(options: WorkerOptions): Worker {
       });
     });
 
+  answerErrors(app);
+
+  return {
+    app,
+    async drain() {
+      draining = true;
+      await batcher.drain();
+      await graphs.dispose();
+    },
+  };
+}
+
+/** Everything but health asks for the token. */
+function authenticate(app: Hono, token: string): void {
+  const check = bearerAuth({
+    token,
+    noAuthenticationHeader: { message: { error: 'A bearer token is needed.' } },
+    invalidToken: { message: { error: 'This bearer token is not the worker’s.' } },
+    invalidAuthenticationHeader: { message: { error: 'The Authorization header is no bearer token.' } },
+  });
+  for (const path of ['/v2/*', '/v2', '/restore', '/metrics']) app.use(path, check);
+}
+
+function answerErrors(app: Hono): void {
   app.notFound((c) => c.json({ error: `There is nothing at ${c.req.path.slice(0, 100)}.` }, 404));
   app.onError((thrown, c) => {
     if ('getResponse' in thrown && typeof thrown.getResponse === 'function') return thrown.getResponse() as Response;
@@ -207,15 +220,6 @@ export function createWorker(options: WorkerOptions): Worker {
       ...(wait !== undefined && { 'Retry-After': String(wait) }),
     });
   });
-
-  return {
-    app,
-    async drain() {
-      draining = true;
-      await batcher.drain();
-      await graphs.dispose();
-    },
-  };
 }
 
 function named({ model, version }: { readonly model: string; readonly version?: string }): string {
