@@ -134,7 +134,14 @@ export function loadDecoders(modules?: JsquashModules): Partial<Record<ImageForm
       png: lazily('png', async () => {
         const { default: init, decode, decode_rgba16 } = await import('@jsquash/png/codec/pkg/squoosh_png.js');
         await init(modules?.png);
-        return (bytes, depth) => (depth === 16 ? decode_rgba16(bytes) : decode(bytes));
+        return (bytes, depth) => {
+          if (depth === 8) return decode(bytes);
+          // A view of the build's own memory, which the next picture overwrites or detaches.
+          const found = decode_rgba16(bytes);
+          const copy = { width: found.width, height: found.height, data: found.data.slice() };
+          found.free();
+          return copy;
+        };
       }),
     }),
     ...(offered('webpDecode') && {

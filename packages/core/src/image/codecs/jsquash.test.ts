@@ -57,6 +57,16 @@ describe('jSquash codec', () => {
     expect(difference(ours, theirs)).toBeLessThan(name.endsWith('.jpg') ? 2 : 0.6);
   });
 
+  test('pixels of 16 bits are their own, whatever is decoded next', async () => {
+    const first = await codec.decode(readImage('rgba16.png'));
+    const kept = first.data.slice();
+    const { data } = await sharp.decode(readImage('p3-16.png'));
+    const large = { width: 48, height: 32, channels: 3, data } as const;
+    const bytes = await codec.encode(await codec.resize(large, { width: 900, height: 600 }), { format: 'png' });
+    for (let i = 0; i < 3; i++) await codec.decode(bytes);
+    expect(first.data).toEqual(kept);
+  });
+
   test.each(['jpeg', 'png', 'webp'] as const)('what it writes as %s others read back', async (format) => {
     for (const name of ['rgb.png', 'rgba.png']) {
       const image = await sharp.decode(readImage(name));
