@@ -14,18 +14,28 @@ const ORT = [
   'ort-wasm-simd-threaded.wasm',
 ];
 
+/** Pictures of the model cards, which gained least of all. */
+const FAILURES = {
+  'fail-rain': 'derain-lw/failure-1.jpg',
+  'fail-night': 'lowlight-lw/failure-1.jpg',
+  'fail-sea': 'underwater-lw/failure-1.jpg',
+};
+
 /** Builds the page into a folder that any static server can serve; returns the models that are in it. */
 export async function buildDemo(out = here('dist')): Promise<readonly string[]> {
   await rm(out, { recursive: true, force: true });
   await mkdir(`${out}/elfin/models`, { recursive: true });
   const models = (await readdir(here('../../packages/models'))).filter((name) => /^[a-z]+-(lw|full)$/.test(name));
   const ort = fileURLToPath(new URL('.', import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm')));
-  const [worker] = await Promise.all([
+  const [worker, page] = await Promise.all([
     bundle(fileURLToPath(import.meta.resolve('@elfin/core/web-worker')), `${out}/elfin`),
-    bundle(here('src/app.ts'), out, { MODELS: JSON.stringify(models) }),
+    bundle(here('src/app.ts'), out),
     cp(here('public'), out, { recursive: true }),
-    cp(here('../../packages/cli/assets/rainy.jpg'), `${out}/sample.jpg`),
+    cp(here('../../packages/cli/assets/rainy.jpg'), `${out}/samples/rain.jpg`),
     cp(here('../../docs/images/before-after.jpg'), `${out}/before-after.jpg`),
+    ...Object.entries(FAILURES).map(([name, file]) =>
+      cp(here(`../../packages/models/${file}`), `${out}/gallery/${name}.jpg`),
+    ),
     ...ORT.map((name) => cp(`${ort}${name}`, `${out}/elfin/${name}`)),
     ...models.flatMap((name) =>
       ['manifest.json', 'weights.safetensors'].map((file) =>
@@ -33,7 +43,7 @@ export async function buildDemo(out = here('dist')): Promise<readonly string[]> 
       ),
     ),
   ]);
-  const parts = worker.map((file) => `elfin/${file}`).toSorted();
+  const parts = [...worker.map((file) => `elfin/${file}`), ...page.filter((file) => file !== 'app.js')].toSorted();
   const name = await digest(out);
   await bundle(here('src/service-worker.ts'), out, { BUILD: JSON.stringify(name), PARTS: JSON.stringify(parts) });
   return models;

@@ -7,7 +7,7 @@ const port = Number(process.env.PORT ?? 8080);
 
 await buildDemo(folder);
 try {
-  await serveFolders({ '/': [folder] }, { port });
+  await serveFolders({ '/': [folder] }, { port, compress: true });
   console.log(`elfin demo: http://localhost:${port}/`);
 } catch (error) {
   const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';

@@ -1,7 +1,9 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { unzipSync } from 'fflate';
 import type { Browser, Page } from 'playwright-core';
+import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildDemo } from '../../../apps/demo/build.ts';
 import { violations } from '../../helpers/axe.ts';
@@ -14,13 +16,21 @@ let browser: Browser;
 let folder: string;
 let site: Site;
 let page: Page;
+/** Asked for before anything was touched. */
+let before: string[];
+
+/** Chooses what to remove, also while that is out of sight. */
+const remove = (task: string, where = page) =>
+  where.locator(`[name=task][value=${task}]`).evaluate((input: HTMLInputElement) => input.click());
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'elfin-demo-'));
   [browser] = await Promise.all([launchChromium(), buildDemo(folder)]);
   site = await serveSite({ '/': [folder] });
   page = await browser.newPage({ viewport: { width: 390, height: 844 } });
-  await page.goto(`${site.url}?device=wasm`);
+  await page.goto(`${site.url}?device=wasm`, { waitUntil: 'networkidle' });
+  before = [...site.asked];
+  await page.mouse.click(2, 2);
   await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
 });
 afterAll(async () => {
@@ -29,24 +39,71 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('a photo is restored, compared by keyboard, and downloaded', async () => {
+test('nothing is fetched for somebody who only looks', () => {
+  expect(before).toContain('/app.js');
+  expect(before.filter((path) => /wasm|safetensors|elfin\/|service-worker|samples/.test(path))).toEqual([]);
+});
+
+test('a photo in which nothing is found is left alone, another task is a click away', async () => {
   await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   // Whoever cannot see the page is taken along to what is shown now.
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Your photo');
+  await page.locator('#nothing', { hasText: /Nothing was found that needs restoring \(\d+ % sure\)/ }).waitFor();
+  expect(await page.locator('#save').isDisabled()).toBe(true);
+  expect(await page.getByRole('slider', { name: 'Before and after' }).count()).toBe(0);
+  await page.getByRole('button', { name: 'Remove rain' }).click();
   await page.locator('#save:enabled').waitFor();
-  // A clean photo is left alone; what to remove may be chosen all the same.
-  expect(await page.textContent('#timing')).toContain('Nothing was found');
-  await page.selectOption('#task', 'derain');
-  await page.locator('#timing', { hasText: ' s on ' }).waitFor();
   expect(await page.textContent('#timing')).toMatch(/\d+ × \d+.* s on WebAssembly/);
+  expect(await page.locator('[name=task][value=derain]').isChecked()).toBe(true);
+  // What was found before is still known.
+  await remove('auto');
+  await page.locator('#nothing').waitFor();
+  await remove('derain');
+  await page.locator('#save:enabled').waitFor({ timeout: 2000 });
+});
+
+test('the result is compared by keyboard, zoomed, mixed, and downloaded as asked', async () => {
   const handle = page.getByRole('slider', { name: 'Before and after' });
   await handle.focus();
   await page.keyboard.press('End');
   expect(await handle.inputValue()).toBe('100');
-  await page.locator('#strength').fill('50');
+  await page.locator('#stage').focus();
+  const width = () => page.locator('#stage canvas').evaluate((canvas) => canvas.getBoundingClientRect().width);
+  const fitting = await width();
+  await page.keyboard.press('+');
+  expect(await width()).toBeGreaterThan(fitting * 1.3);
+  await page.keyboard.press('0');
+  expect(await width()).toBe(fitting);
+  await page.getByRole('slider', { name: 'Strength' }).fill('50');
   expect(await page.locator('#stage canvas').evaluate((canvas) => canvas.style.opacity)).toBe('0.5');
+  await page.getByText('File: format').click();
+  await page.getByLabel('Format').selectOption('webp');
+  await page.getByLabel('Size').selectOption('1080');
   const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
-  expect(saved.suggestedFilename()).toBe('p3-restored.jpg');
+  expect(saved.suggestedFilename()).toBe('p3-restored.webp');
+  const { format, width: wide } = await sharp(await readFile(await saved.path())).metadata();
+  expect(format).toBe('webp');
+  expect(wide).toBeLessThanOrEqual(1080);
+});
+
+test('several photos are a queue, of which all that were restored come as one file', async () => {
+  await page.click('#again');
+  await page.locator('#start:visible').waitFor();
+  await remove('derain');
+  const names = ['grey.jpg', 'noise.bin', 'metadata.jpg'];
+  await page.setInputFiles(
+    '#file',
+    names.map((name) => join(FIXTURES, name)),
+  );
+  const strip = page.locator('#strip button');
+  await page.locator('#zip:visible').waitFor();
+  await expect.poll(async () => (await strip.allTextContents()).at(-1)).toBe('metadata.jpg: restored');
+  expect((await strip.allTextContents()).slice(-2)[0]).toBe('noise.bin: failed');
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.click('#zip')]);
+  const entries = Object.keys(unzipSync(new Uint8Array(await readFile(await saved.path()))));
+  expect(entries).toEqual(expect.arrayContaining(['grey-restored.jpg', 'metadata-restored.jpg']));
+  await strip.nth(-2).click();
+  await page.locator('#message', { hasText: 'no image format' }).waitFor();
 });
 
 test('nothing reaches beyond a phone’s width, and axe finds no violations, light and dark, before and after', async () => {
@@ -82,14 +139,23 @@ async function bring(type: 'paste' | 'drop', name: string, bytes?: Buffer): Prom
 }
 
 test('the sample can be stopped while it is worked on', async () => {
-  await page.click('#sample');
-  await page.locator('#stage [role=status][data-busy]').waitFor();
+  await page.click('[data-sample=rain]');
+  await page.locator('#progress', { hasText: /Restoring: \d+ %, about .* left/ }).waitFor();
+  // Two reports come of two tiles; in between it moves all the same.
+  const seen = new Set<string>();
+  await expect
+    .poll(async () => seen.add((await page.textContent('#progress'))!).size, { timeout: 60_000 })
+    .toBeGreaterThan(2);
   await page.click('#stop');
+  await page.locator('#message', { hasText: 'Stopped' }).waitFor();
+  await page.locator('#retry:visible').waitFor();
+  await page.goBack();
   await page.locator('#start:visible').waitFor();
   expect(await page.locator('#message').isVisible()).toBe(false);
 });
 
 test('a photo that is pasted is restored; what is no photo is told', async () => {
+  await remove('derain');
   await bring('paste', 'p3.jpg');
   await page.locator('#save:enabled').waitFor();
   await page.click('#again');
@@ -224,8 +290,10 @@ test('a network lost half-way through the weights is told, and the next try work
     return true;
   };
   await other.goto(`${site.url}?device=wasm`);
+  await other.mouse.click(2, 2);
   await other.locator('#message', { hasText: /broke off.*try again/ }).waitFor();
   site.handler = undefined;
+  await remove('derain', other);
   await other.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   await other.locator('#save:enabled').waitFor();
   expect(await other.locator('#message').isVisible()).toBe(false);
@@ -238,8 +306,10 @@ test('full storage is told, and costs nothing but the next visit offline', async
   const session = await context.newCDPSession(other);
   await session.send('Storage.overrideQuotaForOrigin', { origin: new URL(site.url).origin, quotaSize: 100_000 });
   await other.goto(`${site.url}?device=wasm`);
+  await other.mouse.click(2, 2);
   await other.locator('#message', { hasText: /storage for this site is full.*Everything else works/ }).waitFor();
   await other.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  await remove('derain', other);
   await other.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   await other.locator('#save:enabled').waitFor();
   await context.close();
@@ -252,9 +322,11 @@ test('after the first visit it works without a network', async () => {
   await page.context().setOffline(true);
   await site.stop();
   await page.reload();
+  await page.mouse.click(2, 2);
   await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
+  await remove('derain');
   await page.setInputFiles('#file', join(FIXTURES, 'p3.jpg'));
   await page.locator('#save:enabled').waitFor();
-  await page.selectOption('#task', 'lowlight');
+  await remove('lowlight');
   await page.locator('#timing', { hasText: ' s on WebAssembly' }).waitFor();
 });

@@ -39,7 +39,7 @@ export interface EncodeAsk {
   readonly image: PixelImage;
   readonly source: ImageFormat | undefined;
   readonly metadata: Metadata;
-  readonly options: Omit<BlobOptions, 'signal'>;
+  readonly options: Omit<BlobOptions, 'signal' | 'pixels'>;
 }
 
 /** What the page asks of the worker. */

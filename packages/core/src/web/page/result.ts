@@ -1,5 +1,6 @@
 import { loadPart } from '../../base/lazy-import.ts';
 import type { MetadataPolicy } from '../../image/codec.ts';
+import type { PixelImage } from '../../image/pixels.ts';
 import type { Restored } from '../../restorer.ts';
 import type { TilePreview } from '../../tiling/run.ts';
 import type { EncodeAsk } from '../messages.ts';
@@ -16,6 +17,8 @@ export interface BlobOptions {
   readonly maxSide?: number | undefined;
   /** What is kept of the source's EXIF, XMP and IPTC: `keep` (default), `copyright` (and nothing of places and cameras), `none`. */
   readonly metadata?: MetadataPolicy | undefined;
+  /** Written instead of the result's own: pixels that were worked on further. */
+  readonly pixels?: PixelImage | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,7 +41,8 @@ export function toWebRestored(
   const { image, header, metadata } = restored;
   return {
     ...restored,
-    toBlob: ({ signal, ...options } = {}) => encode({ image, source: header?.format, metadata, options }, signal),
+    toBlob: ({ signal, pixels = image, ...options } = {}) =>
+      encode({ image: pixels, source: header?.format, metadata, options }, signal),
     async toBitmap() {
       const { toBitmap } = await loadPart(import('./paint.ts'));
       return toBitmap(image);
