@@ -57,13 +57,12 @@ export function testOnce(scene: Scene): void {
 
   test('a cold URL waits for the store three times at most; what is written comes behind', async () => {
     const inner = await scene.store();
-    let calls = 0;
     let open = 0;
     let rounds = 0;
+    const writes = gate();
     const counted =
       <A extends unknown[], R>(call: (...values: A) => Promise<R>) =>
       async (...values: A) => {
-        calls += 1;
         // Calls that go out together are one round trip.
         if (open++ === 0) rounds += 1;
         try {
@@ -75,23 +74,30 @@ export function testOnce(scene: Scene): void {
     const store: ObjectStore = {
       head: counted(inner.head),
       get: counted(inner.get),
-      put: counted(inner.put),
+      put: counted(async (key, ...values) => {
+        // What is kept is not to be waited for.
+        if (!key.startsWith('job/')) await writes.closed;
+        return inner.put(key, ...values);
+      }),
       delete: counted(inner.delete),
       list: counted(inner.list),
     };
-    const { edge, url } = await setUp({ store, coordination: store });
+    const { edge, url, inverter } = await setUp({ store, coordination: store });
+    const network = gate();
+    inverter.state.hold = network.closed;
     const at = await url('restore=derain,format=png/rain.png');
     const work: Promise<unknown>[] = [];
-    const response = await edge.fetch(
-      new Request(`http://edge.example${at}`),
-      {},
-      { waitUntil: (one) => work.push(one) },
-    );
-    expect([response.status, rounds]).toEqual([200, expect.toSatisfy((count: number) => count <= 3)]);
-    const before = calls;
+    const answer = edge.fetch(new Request(`http://edge.example${at}`), {}, { waitUntil: (one) => work.push(one) });
+    await expect.poll(() => inverter.state.runs).toBe(1);
+    expect(rounds).toBeLessThanOrEqual(3);
+    network.open();
+    expect((await answer).status).toBe(200);
+    expect((await inner.list('result/')).objects).toEqual([]);
+    writes.open();
     await edge.flush();
     await Promise.all(work);
-    expect(calls).toBeGreaterThan(before);
+    expect((await inner.list('result/')).objects).toHaveLength(1);
+    expect((await inner.list('restored/')).objects).toHaveLength(1);
   });
 
   test('a page waits for its origin no longer than for its picture, and the origin is asked once', async () => {
@@ -101,7 +107,8 @@ export function testOnce(scene: Scene): void {
     const begin = Date.now();
     const response = await get('restore=derain/rain.png');
     expect([response.status, response.headers.get('elfin-error')]).toEqual([423, 'PENDING']);
-    expect(Date.now() - begin).toBeLessThan(6_000);
+    // A second time, for the interim picture, it would be six.
+    if (scene.background === 'process') expect(Date.now() - begin).toBeLessThan(6_000);
     if (scene.background === 'process') expect(origin.state.reads).toBe(1);
     open();
   });

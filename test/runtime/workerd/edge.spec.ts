@@ -26,7 +26,8 @@ edgeProgram('workerd', {
     const front = createCacheApiStore({ cache, origin: `https://results-${stores}.invalid` });
     return createTieredStore(front, createR2Store({ bucket: RESULTS, prefix }));
   },
-  coordination: () => createDurableStore(RECORDS),
+  // A job is named after its photo, and the tests share photos: each has records of its own.
+  coordination: () => under(createDurableStore(RECORDS), `jobs-${++stores}/`),
 });
 
 test('Durable Objects and R2 keep their conditions', async () => {
