@@ -1,7 +1,21 @@
 export { type AwsNotifyOptions, createAwsNotifier } from './aws/notify.ts';
 export { createSqsQueue, regionOf, type SqsMessage, type SqsOptions, type SqsQueue } from './aws/sqs.ts';
-export * from './backfill/backfill.ts';
+export {
+  type BackfillCursor,
+  type BackfillOptions,
+  type BackfillOutcome,
+  type BackfillPlace,
+  type BackfillReport,
+  type BackfillSink,
+  type BackfillSinkContext,
+  type BackfillState,
+  backfill,
+  countWanted,
+  restoreHere,
+} from './backfill/backfill.ts';
 export * from './backfill/enqueue-cloudflare.ts';
+export { paced } from './backfill/paced.ts';
+export * from './backfill/survey.ts';
 export type * from './events/event.ts';
 export { bareEtag, decodeFormKey } from './events/event.ts';
 export { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';

@@ -1,4 +1,4 @@
-import { ElfinError } from '@elfin/core';
+import { ElfinError, isElfinError, pickResultOptions } from '@elfin/core';
 import type { EventSource, Item, UploadEvent } from './events/event.ts';
 import { EVENT_SOURCES, parseEnvelope } from './events/parse.ts';
 import { runBatch } from './job/batch.ts';
@@ -75,8 +75,8 @@ export interface Trigger {
   /** Works on any envelope; answers for each of its items, in their order. Never throws. */
   handle(envelope: unknown, options?: HandleOptions): Promise<readonly Handled[]>;
   /**
-   * Probes the stores that uploads to these buckets make the rules write to, now rather than at the first event.
-   * Errors: STORE_UNSUITABLE, CONFIG_INVALID, and what the store throws.
+   * Probes the stores that uploads to these buckets make the rules write to, and looks for each rule's model, now rather than
+   * at the first event. Errors: STORE_UNSUITABLE, CONFIG_INVALID, MODEL_UNKNOWN, and what the store throws.
    */
   check(buckets: readonly string[]): Promise<void>;
   counts(): Readonly<TriggerCounts>;
@@ -214,6 +214,7 @@ function createUploads(options: TriggerOptions) {
         .map(({ destinationBucket }) => destinationBucket ?? bucket),
     );
     await Promise.all([...new Set(written)].map(probe));
+    await Promise.all(rules.map((rule) => assertModel(rule, options.restorer)));
   }
 
   return { rules, counts, process, check };
@@ -240,6 +241,15 @@ function depsOf(options: TriggerOptions, claimPrefix: string, counts: TriggerCou
     pace: createPace(msPerMegapixel),
     counts,
   };
+}
+
+/** @throws MODEL_UNKNOWN where the restorer has no model for a rule, naming the rule; whatever else it throws is for later. */
+async function assertModel(rule: Rule, restorer: UploadRestorer): Promise<void> {
+  const format = rule.format === 'auto' ? 'jpeg' : rule.format;
+  await restorer.models({ ...pickResultOptions(rule), restore: rule.task, format }).catch((error: unknown) => {
+    if (!isElfinError(error) || error.code !== 'MODEL_UNKNOWN') return;
+    throw new ElfinError('MODEL_UNKNOWN', `${rule.name} cannot be used: ${error.message}`, { cause: error });
+  });
 }
 
 /** Each store is probed once; a probe that failed for a passing reason is made again. */

@@ -138,6 +138,22 @@ it('tells each event’s story by its id', async () => {
   expect(log.find(({ event }) => event === 'skipped')).toMatchObject({ reason: 'no rule wants it' });
 });
 
+it('refuses a rule at the start whose model there is not', async () => {
+  const restorer: TriggerOptions['restorer'] = {
+    ...cheapRestorer(),
+    models: async ({ model }) => {
+      if (model === 'full') throw new ElfinError('MODEL_UNKNOWN', 'There is no model derain-full.');
+      return ['c'.repeat(64)];
+    },
+  };
+  await expect(setUp({ restorer }).trigger.check(['photos'])).resolves.toBeUndefined();
+  const { trigger } = setUp({ restorer, rules: [{ ...RULE, model: 'full', name: 'large' }] });
+  await expect(trigger.check(['photos'])).rejects.toMatchObject({
+    code: 'MODEL_UNKNOWN',
+    message: expect.stringMatching(/^large cannot be used: There is no model/),
+  });
+});
+
 it('tells of failures as of results, and of each once', async () => {
   const told: [string, Parameters<Notify>[1]][] = [];
   const { store, trigger } = setUp({ notify: async (...call) => void told.push([call[0], call[1]]) });

@@ -214,7 +214,8 @@ interface Page {
   readonly isLast: boolean;
 }
 
-async function* wantedPages(place: BackfillPlace, after?: string): AsyncGenerator<Page> {
+/** Pages of the list, by what the rules want of them. */
+export async function* wantedPages(place: BackfillPlace, after?: string): AsyncGenerator<Page> {
   const { bucket, store, prefix = '', rules, filter = () => true, signal } = place;
   for (let cursor = after; ; ) {
     throwIfAborted(signal);

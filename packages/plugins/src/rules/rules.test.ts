@@ -15,6 +15,36 @@ const refusal = (input: unknown, reserved: readonly string[] = []): string => {
   throw new Error('The rules were not refused.');
 };
 
+describe('rules that could never fire', () => {
+  it.each([
+    ['minBytes 20 is above its maxBytes 10', [{ ...base, minBytes: 20, maxBytes: 10 }]],
+    ['suffixes is empty', [{ ...base, suffix: [] }]],
+    ['types is empty', [{ ...base, types: [] }]],
+    ['holds all of its prefix', [{ ...base, exclude: ['in'] }]],
+    ['rule 0 comes before it', [base, { ...base, prefix: 'incoming/vip/' }]],
+    [
+      'rule 0 comes before it',
+      [
+        { ...base, types: ['image/png', 'image/jpeg'] },
+        { ...base, types: 'image/png' },
+      ],
+    ],
+  ] as const)('%s', (reason, rules) => {
+    expect(refusal(rules)).toContain(reason);
+  });
+
+  it('and none that could', () => {
+    const rules = [
+      { ...base, prefix: 'incoming/vip/' },
+      { ...base, types: 'image/png' },
+      { ...base, suffix: '.jpg', exclude: ['incoming/old/'] },
+      { ...base, prefix: 'incoming/old/' },
+      base,
+    ];
+    expect(parseRules(rules)).toHaveLength(5);
+  });
+});
+
 describe('rules', () => {
   it('fill in what is not said', () => {
     expect(parseRules([base])[0]).toMatchObject({

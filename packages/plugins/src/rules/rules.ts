@@ -1,6 +1,7 @@
 import { ElfinError, TASKS } from '@elfin/core';
 import { z } from 'zod';
 import type { UploadEvent } from '../events/event.ts';
+import { assertRulesCanFire } from './contradictions.ts';
 import { assertNoLoops } from './loops.ts';
 import { OPTION_FIELDS } from './options.ts';
 import { ALIAS_NEEDS, assertTemplate, DESTINATION_NEEDS } from './template.ts';
@@ -59,7 +60,7 @@ export type RuleInput = z.input<typeof RuleSchema>;
 export type Rule = z.output<typeof RuleSchema> & { readonly name: string };
 
 /**
- * Reads rules and refuses what could not work: unknown fields, templates that would give two objects one name, and
+ * Reads rules and refuses what could not work: unknown fields, rules that could never fire, templates that would give two objects one name, and
  * rules whose results would trigger a rule again.
  *
  * @param reserved Prefixes that elfin itself writes below: claims and quarantine.
@@ -85,6 +86,7 @@ export function parseRules(input: unknown, reserved: readonly string[] = []): re
       }
     }
   }
+  assertRulesCanFire(rules);
   assertNoLoops(rules, reserved);
   return rules;
 }
