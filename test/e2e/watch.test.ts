@@ -133,9 +133,13 @@ describe('elfin watch', () => {
     [
       { ELFIN_WEBHOOK_SECRET: SECRET },
       ['--task', 'derain', '--reconcile', 'often'],
-      /--reconcile is a number from 0 to/,
+      /--reconcile must be a number from 0 to/,
     ],
-    [{ ELFIN_WEBHOOK_SECRET: SECRET }, ['--task', 'derain', '--reconcile', ''], /--reconcile is a number from 0 to/],
+    [
+      { ELFIN_WEBHOOK_SECRET: SECRET },
+      ['--task', 'derain', '--reconcile', ''],
+      /--reconcile must be a number from 0 to/,
+    ],
     [{ ELFIN_WEBHOOK_SECRET: SECRET }, ['--task', 'derain', '--port', '70000'], /--port is 0…65535/],
   ] as const)('refuses %j %j', async (more, argv, reason) => {
     const { ELFIN_WEBHOOK_SECRET: _, ...rest } = env;
