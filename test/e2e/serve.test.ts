@@ -132,6 +132,21 @@ test('metrics and health have a port of their own if asked', async () => {
   await other.close();
 });
 
+test('a folder that is not there is refused in one line, and requests are written down', async () => {
+  const env = { ELFIN_URL_KEYS: keys, ELFIN_STORE: join(folder, 'logged') };
+  for (const root of [join(folder, 'nowhere'), join(folder, 'photos', 'rgb.jpg')]) {
+    await expect(serve({ port: 0, root, env })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  }
+  const running = await startElfin(['serve', join(folder, 'photos'), '--port', '0', '--device', 'cpu'], {
+    ...env,
+    ELFIN_LOG: 'json',
+    ELFIN_UNSAFE: '1',
+  });
+  const response = await fetch(`${running.url}/i/restore=none,width=9/rgb.jpg?sig=secret`);
+  expect([response.status, response.headers.get('elfin-request-id')]).toEqual([403, expect.stringMatching(/^.{36}$/)]);
+  await running.stop();
+});
+
 test('an http source is fetched through checks at connect: loopback is refused although it is listed', async () => {
   const origin = createServer((_, response) => response.end(readImage('rgb.jpg')));
   await new Promise<void>((listening) => origin.listen(0, '127.0.0.1', listening));

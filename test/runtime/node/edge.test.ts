@@ -10,7 +10,7 @@ import { type Runtime, type Scene, setUpEdge } from '../edge/set-up.ts';
 import { edgeProgram } from '../edge-program.ts';
 
 const folders: string[] = [];
-afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true, maxRetries: 10 }))));
 
 const runtime: Runtime = {
   codec: await loadSharpCodec(),

@@ -25,6 +25,7 @@ export function createHandler(options: HandlerOptions): Handler {
       const begin = performance.now();
       const transform = new TransformRequest(options, request, base, waitUntil);
       const response = await transform.answer();
+      response.headers.set('elfin-request-id', transform.id);
       const seconds = (performance.now() - begin) / 1000;
       const task = transform.plan?.result.restore ?? 'none';
       metrics.request({ status: response.status, task, cache: transform.cache, seconds });

@@ -245,6 +245,12 @@ export const VARIABLES = {
     parse: number(0, 65535),
     otherwise: '`/metrics` is answered beside the images',
   }),
+  ELFIN_LOG: variable({
+    about: 'Writes a line for each request to stderr: `json`, or `text` for people (Node and Lambda).',
+    example: 'json',
+    parse: choice('json', 'text'),
+    otherwise: 'none is written',
+  }),
   ELFIN_STORE: variable({
     about: 'Where results are kept: a folder, or s3://bucket[/prefix].',
     example: 's3://elfin-results',

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { ElfinError, type Models, type Runtime } from '@elfin/core';
@@ -16,6 +17,7 @@ import { createPrometheus } from '../http/prometheus.ts';
 import { createTieredStore } from '../result/tiered.ts';
 import { createFolderSource, listPhotos } from '../source/folder.ts';
 import { createPinnedFetch } from '../source/pinned-fetch.ts';
+import { createAccessLog } from './access-log.ts';
 import { type ComposedEdge, composeEdge, localConcurrency, s3Endpoint } from './compose.ts';
 import { type EdgeConfig, readConfig } from './config.ts';
 import { type Listening, listen } from './listen.ts';
@@ -23,6 +25,7 @@ import { type Listening, listen } from './listen.ts';
 export { createPrometheus } from '../http/prometheus.ts';
 export { createFolderSource } from '../source/folder.ts';
 export { createPinnedFetch } from '../source/pinned-fetch.ts';
+export { createAccessLog, type LogFormat } from './access-log.ts';
 
 export interface NodeEdgeOptions {
   /** Configuration; `process.env` by default. */
@@ -111,6 +114,7 @@ export function openResultStore(env: Readonly<Record<string, string | undefined>
 export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<NodeEdge> {
   const env = options.env ?? process.env;
   const config = configOf(env);
+  if (options.root !== undefined) await checkFolder(options.root);
   const credentials = awsCredentials(env);
   const codec = await loadSharpCodec();
   const { models, root } = options;
@@ -143,6 +147,7 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
       scrapeApart: config.ELFIN_METRICS_PORT !== undefined,
       samples: async () => (root === undefined ? [] : listPhotos(root, SAMPLES)),
       recentBytes: RECENT_BYTES,
+      log: config.ELFIN_LOG && createAccessLog(config.ELFIN_LOG, (line) => process.stderr.write(line)),
       ...options.edge,
     },
   );
@@ -162,6 +167,14 @@ export async function createNodeEdge(options: NodeEdgeOptions = {}): Promise<Nod
       await Promise.all([restorer?.dispose(), fetch.close()]);
     },
   };
+}
+
+/** Errors: CONFIG_INVALID for a source folder that is not there, or is a file. */
+async function checkFolder(root: string): Promise<void> {
+  const found = await stat(root).catch((cause: unknown) => {
+    throw new ElfinError('CONFIG_INVALID', `There is no folder ${root} to read photos from.`, { cause });
+  });
+  if (!found.isDirectory()) throw new ElfinError('CONFIG_INVALID', `${root} is a file, not a folder of photos.`);
 }
 
 export interface ServeOptions extends NodeEdgeOptions {

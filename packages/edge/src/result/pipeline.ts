@@ -189,7 +189,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       if (found && !usable) return undefined;
       const stored = found && (await load(found.ref, 'miss'));
       if (stored) return { name: nameOf(plan), outcome: stored, settle: async () => undefined };
-      return shares(plan) ? start(plan, context).collect() : undefined;
+      // Long done and not there: whoever takes the work over reads the source once, and finds the picture if there is one.
+      return awaited && shares(plan) ? start(plan, context).collect() : undefined;
     },
     run: (plan, claim, context, seen) => start(plan, context, claim).execute(seen),
     derive,

@@ -41,8 +41,8 @@ export interface ResultStore {
   /** Keeps a result and resolves to what is kept: another process may have been first with other bytes of the same picture. */
   putResult(key: string, result: StoredResult): Promise<StoredResult>;
   /**
-   * Forgets refs, so that the next request asks the source; results that no ref leads to any more leave with the store's
-   * own limits. Resolves to the number of refs forgotten.
+   * Deletes results with what led to them and the restored pictures that they were made from, so that the next request makes all
+   * of it anew. Resolves to the number of results forgotten.
    */
   purge(what: { readonly source: string } | { readonly sourcePrefix: string }): Promise<number>;
 }
@@ -84,6 +84,9 @@ export function createResultStore(store: ObjectStore): ResultStore {
         const ref = object && parseRef(object.bytes);
         if (ref && keep(ref)) continue;
         await store.delete(key);
+        // Results too, and what they were made from: the next request makes all of it anew.
+        if (ref) await store.delete(`result/${ref.key}`);
+        if (ref?.picture) await store.delete(`restored/${ref.picture}`);
         count += 1;
       }
       cursor = page.cursor;
