@@ -28,7 +28,9 @@ beforeAll(async () => {
   [browser] = await Promise.all([launchChromium(), buildDemo(folder)]);
   site = await serveSite({ '/': [folder] });
   page = await browser.newPage({ viewport: { width: 390, height: 844 } });
-  await page.goto(`${site.url}?device=wasm`, { waitUntil: 'networkidle' });
+  await page.goto(`${site.url}?device=wasm`);
+  await page.waitForLoadState('load');
+  await page.waitForTimeout(1000);
   before = [...site.asked];
   await page.mouse.click(2, 2);
   await page.locator('#backend', { hasText: 'Runs on your CPU' }).waitFor();
