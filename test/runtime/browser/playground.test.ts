@@ -67,6 +67,26 @@ test('the handle parts before from after by keyboard', async () => {
   expect(await page.locator('.compare').evaluate((one: HTMLElement) => one.style.getPropertyValue('--cut'))).toBe('0%');
 });
 
+test('what is shown is copied as an address, as <img>, for curl and for the SDK', async () => {
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  const url = await page.textContent('.url code');
+  const copied: string[] = [];
+  for (const as of ['url', 'img', 'curl', 'sdk']) {
+    await page.getByLabel('Copy as').selectOption(as);
+    await page.click('#copy');
+    await page.locator('#copy', { hasText: 'Copied' }).waitFor();
+    copied.push(await page.evaluate(() => navigator.clipboard.readText()));
+    await page.locator('#copy', { hasText: /^Copy$/ }).waitFor();
+  }
+  expect(copied.slice(0, 3)).toEqual([
+    url,
+    `<img src="${url!.replaceAll('&', '&amp;')}" alt="">`,
+    `curl -o restored '${url}'`,
+  ]);
+  expect(copied[3]).toMatch(/createRestorer[\s\S]*restoreFile\("rgb\.jpg", 'restored\.jpg', \{ task: 'derain' \}\)/);
+  expect(await page.getByRole('slider', { name: 'strength' }).count()).toBe(1);
+});
+
 test('every option of the table is there, and a change asks anew', async () => {
   const names = await page.evaluate(() => [
     ...new Set([...document.forms[0]!.elements].map((one) => (one as HTMLInputElement).name)),
@@ -97,6 +117,8 @@ test.each([
 test('it fits a phone, axe finds nothing, light and dark, and no script failed', async () => {
   await page.click('.samples button >> nth=0');
   await status(/Done/);
+  // Made before: nothing is told of a time that this did not take.
+  expect(await page.textContent('dl')).not.toMatch(/hit/);
   for (const [width, colorScheme] of [
     [1280, 'light'],
     [390, 'dark'],

@@ -22,7 +22,8 @@ function control(name: OptionName): string {
     return `<fieldset title="${hint}"><legend>${name}</legend><div class="choice">${choices.join('')}</div></fieldset>`;
   }
   if (name === 'strength' && spec.kind === 'decimal') {
-    return `<label title="${hint}"><span>${name} <output id="amount">100 %</output></span><input type="range" name="${name}" min="${spec.min}" max="${spec.max}" step="0.05" value="1"></label>`;
+    // An output inside the label would be what the label names.
+    return `<div class="range" title="${hint}"><label for="strength">${name}</label><output id="amount" for="strength">100 %</output><input id="strength" type="range" name="${name}" min="${spec.min}" max="${spec.max}" step="0.05" value="1"></div>`;
   }
   if (spec.kind === 'choice') {
     const values = spec.values.map((value) => `<option${value === spec.default ? ' selected' : ''}>${value}</option>`);
@@ -50,7 +51,7 @@ export function page(): string {
 <div class="compare" hidden><img alt="The photo as it was"><img alt="The photo as asked"><input type="range" min="0" max="100" value="50" aria-label="Before and after"><i></i><span>before</span><span>after</span></div>
 <progress id="bar" max="1" aria-label="Progress" hidden></progress></div>
 <p id="status" role="status"></p>
-<div class="url card" hidden><code></code><div class="row"><button type="button" id="copy">Copy</button><a class="button" target="_blank" rel="noopener">Open</a></div></div>
+<div class="url card" hidden><code></code><div class="row"><button type="button" id="copy">Copy</button><select id="as" aria-label="Copy as"><option value="url">URL</option><option value="img">&lt;img&gt;</option><option value="curl">curl</option><option value="sdk">SDK</option></select><a class="button" target="_blank" rel="noopener">Open</a></div></div>
 <dl class="card" hidden></dl></div>
 <form class="card"><label>source<input name="source" required autocomplete="off" spellcheck="false" placeholder="rain.jpg or https://origin.example/rain.jpg"></label>
 <div class="samples" hidden aria-label="Photos of this server"></div>

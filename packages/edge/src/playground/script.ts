@@ -55,8 +55,11 @@ function tell(answer, ms) {
     State: (answer.headers.get('restore-status') ?? '').split(';')[0],
     Source: [info.idim && info.idim.replace('x', ' × '), info.ifmt, info.ifsz && kilo(info.ifsz)].filter(Boolean).join(' · '),
     Result: [info.odim && info.odim.replace('x', ' × '), info.ofmt, info.ofsz && kilo(info.ofsz)].filter(Boolean).join(' · '),
-    Model: info.rt, Tiles: info.tiles, 'Made by': info.by, Cache: info.cache,
-    Took: (ms / 1000).toLocaleString('en', { maximumFractionDigits: 2 }) + ' s',
+    Model: info.rt, Tiles: info.tiles, 'Made by': info.by,
+    // What was made at another time tells nothing of how long it takes.
+    ...(info.cache === 'hit'
+      ? { Came: 'from the store' }
+      : { Cache: info.cache, Took: (ms / 1000).toLocaleString('en', { maximumFractionDigits: 2 }) + ' s' }),
   };
   $('dl').replaceChildren(...Object.entries(facts).filter(([, value]) => value && value !== 'none').map(([name, value]) => {
     const box = document.createElement('div');
@@ -142,8 +145,28 @@ async function show() {
 form.addEventListener('submit', (event) => { event.preventDefault(); show(); });
 form.addEventListener('change', () => { if (form.elements.source.value.trim()) show(); });
 form.elements.strength.addEventListener('input', () => { $('#amount').textContent = Math.round(form.elements.strength.value * 100) + ' %'; });
+/** The address in the words of where it goes. */
+function inWords() {
+  const url = $('.url code').textContent;
+  const { source, options } = wanted();
+  const named = (options.find((option) => option.startsWith('restore=')) ?? '').slice(8);
+  const task = ['derain', 'lowlight', 'underwater'].includes(named) ? named : 'auto';
+  return {
+    url,
+    img: '<img src="' + url.replaceAll('&', '&amp;') + '" alt="">',
+    curl: "curl -o restored '" + url.replaceAll("'", '%27') + "'",
+    sdk: [
+      "import { createModels } from '@elfin/models/node';",
+      "import { createRestorer } from '@elfin/core/node';",
+      '',
+      'await using restorer = createRestorer({ models: createModels() });',
+      'await restorer.restoreFile(' + JSON.stringify(source) + ", 'restored.jpg', { task: '" + task + "' });",
+    ].join(String.fromCharCode(10)),
+  }[$('#as').value];
+}
+
 $('#copy').addEventListener('click', async () => {
-  await navigator.clipboard.writeText($('.url code').textContent).catch(() => getSelection().selectAllChildren($('.url code')));
+  await navigator.clipboard.writeText(inWords()).catch(() => getSelection().selectAllChildren($('.url code')));
   $('#copy').textContent = 'Copied';
   setTimeout(() => { $('#copy').textContent = 'Copy'; }, 1500);
 });

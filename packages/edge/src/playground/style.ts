@@ -41,6 +41,8 @@ pre { margin: 0; padding: 1rem; overflow: auto; width: 100%; font: .8rem/1.5 ui-
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .75rem 1rem; margin: 0; padding: .9rem 1rem; }
 dt { color: var(--soft); font-size: .75rem; } dd { margin: 0; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 form { display: grid; gap: 1rem; padding: 1.1rem; }
+.range { display: grid; grid-template-columns: 1fr auto; gap: .3rem; font-size: .85rem; color: var(--soft); } .range input { grid-column: 1 / -1; }
+.row select { width: auto; min-height: 2.4rem; }
 label { display: grid; gap: .3rem; font-size: .85rem; color: var(--soft); }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; display: grid; gap: .3rem; }
 legend { padding: 0; font-size: .85rem; color: var(--soft); margin-bottom: .3rem; }
