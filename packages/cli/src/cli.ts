@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { closestName } from '@elfin/core';
+import { closestName, ElfinError } from '@elfin/core';
 import { runVerb, type Verb } from './flags/command.ts';
 import { printable } from './io/printable.ts';
 import { EXIT, type ExitCode, printFailure, usageError } from './report/failure.ts';
@@ -84,7 +84,24 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
     });
     return EXIT.usage;
   }
+  try {
+    await verb.load();
+  } catch (error) {
+    printFailure(missingSdk(error, word), { debug: false });
+    return EXIT.usage;
+  }
   return runVerb(await verb.load(), rest);
+}
+
+/** Amazon's SDK, which is large, is installed by those alone who work on buckets. Anything else that is missing is a fault: thrown. */
+function missingSdk(cause: unknown, verb: string): ElfinError {
+  const { code, message = '' } = cause as { code?: string; message?: string };
+  if (code !== 'ERR_MODULE_NOT_FOUND' || !message.includes("'@aws-sdk/")) throw cause;
+  return new ElfinError(
+    'RUNTIME_UNAVAILABLE',
+    `elfin ${verb} works on buckets with Amazon's SDK, which is not installed; run: npm install @aws-sdk/client-s3 @aws-sdk/client-sqs`,
+    { cause },
+  );
 }
 
 function unknownVerb(word: string): string {
