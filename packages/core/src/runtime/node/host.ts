@@ -30,7 +30,7 @@ export function startHost(kind: HostKind, data: HostData, events: HostEvents): H
   if (file.protocol === 'file:' && !existsSync(file))
     throw new ElfinError(
       'RUNTIME_UNAVAILABLE',
-      `${fileURLToPath(file)} does not exist: keep @elfin/core out of the bundle (docs/bundlers.md), or give createNodeRuntime({ thread: false }).`,
+      `${fileURLToPath(file)} does not exist: keep @elfin/core out of the bundle (Next.js: serverExternalPackages), or give createNodeRuntime({ thread: false }).`,
     );
   return kind === 'thread' ? startThread(file, data, events) : startProcess(file, data, events);
 }
