@@ -5,6 +5,7 @@ import type { Axis, Plan, TilingOptions } from '@elfin/core/tiling';
 import { imageSink, imageSource, runTiles } from '@elfin/core/tiling';
 
 const local = (tile: number, overlap: number): TilingOptions => ({ mode: 'local', tile, overlap });
+const fitted = (overlap: number): TilingOptions => ({ mode: 'local', overlap });
 const global = (passes: number): TilingOptions => ({ mode: 'global', tile: 512, overlap: 96, passes });
 
 /** The ways of tiling that are compared. */
@@ -15,6 +16,9 @@ export const WAYS: Readonly<Record<string, TilingOptions>> = {
   'local 256/64': local(256, 64),
   'local 256/128': local(256, 128),
   'local 512/128': local(512, 128),
+  'local fitted/32': fitted(32),
+  'local fitted/64': fitted(64),
+  'local fitted/128': fitted(128),
   'global 512/96 ×0': global(0),
   'global 512/96 ×1': global(1),
   'global 512/96 ×2': global(2),

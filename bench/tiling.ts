@@ -3,7 +3,7 @@
  * each way of tiling, with the bundled weights. Writes its tables into docs/tiling.md, or prints them.
  *
  *   node --conditions=@elfin/source bench/tiling.ts --photos DIR [--rain DIR] [--dark DIR] [--update] [--threads N]
- *     [--model derain-lw] [--only NAME,…] [--limit N] [--pictures DIR]
+ *     [--model derain-lw] [--only NAME,…] [--ways WAY,…] [--limit N] [--pictures DIR]
  *
  * `--photos` holds clean photos. `--rain` and `--dark` hold pairs, input/ and target/, as `python -m training.evaluate --task
  * derain|lowlight --set heavy --write DIR` leaves them; without them their tables are left out, and with `--update` as they were.
@@ -30,12 +30,18 @@ const { values: args } = parseArgs({
     threads: { type: 'string' },
     model: { type: 'string', default: 'derain-lw' },
     only: { type: 'string' },
+    ways: { type: 'string' },
     limit: { type: 'string', default: '6' },
     pictures: { type: 'string' },
   },
 });
 if (!args.photos) throw new Error('Say where clean photos are: --photos DIR');
 const DOCS = fileURLToPath(new URL('../docs/tiling.md', import.meta.url));
+
+/** `whole` first: the others are held against it. */
+const ways = args.ways?.split(',') ?? Object.keys(WAYS);
+const odd = ways.find((way) => !Object.hasOwn(WAYS, way));
+if (odd !== undefined) throw new Error(`${odd} is no way of tiling: ${Object.keys(WAYS).join(', ')}.`);
 
 interface Pair {
   readonly name: string;
@@ -69,7 +75,7 @@ await runtime.dispose();
 async function tableOf({ name, model: modelName, pairs }: PhotoSet): Promise<string> {
   const model = await openModel(modelName);
   const measurer = await createMeasurer(model, runtime);
-  const rows = new Map<string, Figures[]>(['input', ...Object.keys(WAYS)].map((way) => [way, []]));
+  const rows = new Map<string, Figures[]>(['input', ...ways].map((way) => [way, []]));
   const photos: string[] = [];
   for await (const { name: photo, clean, degraded } of pairs()) {
     photos.push(photo);
@@ -81,7 +87,7 @@ async function tableOf({ name, model: modelName, pairs }: PhotoSet): Promise<str
     };
     await keep('input', { image: degraded, psnr: psnr(degraded, clean) });
     let whole: PixelImage | undefined;
-    for (const way of Object.keys(WAYS)) {
+    for (const way of ways) {
       const figures = await measurer.measure(degraded, clean, way, whole);
       if (way === 'whole') whole = figures.image;
       await keep(way, figures);

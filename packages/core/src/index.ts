@@ -56,12 +56,17 @@ export type { EncodedInput } from './restore/input.ts';
 export * from './restore/options.ts';
 export type * from './restore/report.ts';
 export * from './restore/result-key.ts';
-export { createSessionPool, type SessionPool, type SessionWish } from './restore/sessions.ts';
 export type { WorkingSize } from './restore/working-size.ts';
 export { chooseWorkingSize } from './restore/working-size.ts';
 export type { Restored, RestoreInput, Restorer, RestorerOptions, WarmupOptions } from './restorer.ts';
 export { createRestorer } from './restorer.ts';
 export type * from './runtime/runtime.ts';
+export {
+  type AcquireOptions,
+  createSessionPool,
+  type SessionPool,
+  type SessionPoolOptions,
+} from './runtime/session-pool.ts';
 export type { Plan, TilingMode, TilingOptions } from './tiling/plan.ts';
 export { TILING_MODES } from './tiling/plan.ts';
 export type { Phase, Progress, TilePreview } from './tiling/run.ts';

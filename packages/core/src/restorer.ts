@@ -7,6 +7,7 @@ import { rawImage, rawImageSink } from './image/raw.ts';
 import type { Warning } from './image/warnings.ts';
 import type { ModelRef, ModelSize, Task } from './model/models.ts';
 import { applyResidual } from './residual/apply.ts';
+import { RestoreEngine, type RestoreEngineOptions } from './restore/engine.ts';
 import {
   APPLY_OPTION_NAMES,
   type ApplyOptions,
@@ -18,7 +19,6 @@ import { type EncodedInput, isEncoded, readBytes } from './restore/input.ts';
 import { checkRestoreOptions, RESTORE_OPTION_NAMES, type RestoreOptions } from './restore/options.ts';
 import { finishReport, type RestoreReport } from './restore/report.ts';
 import { finishOf } from './restore/run-model.ts';
-import { createWorkshop, type Workshop, type WorkshopOptions } from './restore/work.ts';
 import type { Backend } from './runtime/runtime.ts';
 import { imageSink, imageSource } from './tiling/pixels.ts';
 
@@ -26,7 +26,7 @@ import { imageSink, imageSource } from './tiling/pixels.ts';
 export type RestoreInput = EncodedInput | ImageData | (PixelImage & { readonly metadata?: Metadata });
 
 /** What a restorer is made of. */
-export interface RestorerOptions extends WorkshopOptions {
+export interface RestorerOptions extends RestoreEngineOptions {
   /** Needed for encoded images; pixels do without. Only its reading half is used. */
   readonly codec?: Pick<Codec, 'decode'>;
 }
@@ -82,7 +82,7 @@ export interface Restorer<Input = RestoreInput> extends AsyncDisposable {
 /** The facade: models, a runtime and a codec put together. Errors: OPTION_INVALID. */
 export function createRestorer(options: RestorerOptions): Restorer {
   const { codec } = options;
-  return assembleRestorer(createWorkshop(options), (input, given) => decode(input, codec, given));
+  return assembleRestorer(new RestoreEngine(options), (input, given) => decode(input, codec, given));
 }
 
 /** Pixels of an input, with what came beside them. */
@@ -95,15 +95,15 @@ export interface OpenedInput {
 
 /** A restorer over any way of opening inputs; `./node` opens paths and URLs too. */
 export function assembleRestorer<Input>(
-  workshop: Workshop,
+  engine: RestoreEngine,
   open: (input: Input, options: RestoreOptions) => Promise<OpenedInput>,
 ): Restorer<Input> {
   const restorer: Restorer<Input> = {
     async restore(input, options) {
       const called = performance.now();
       checkNames('restore', options, RESTORE_OPTION_NAMES);
-      const model = await workshop.plan(options);
-      return workshop.inTurn(options, async (signal) => {
+      const model = await engine.resolveModel(options);
+      return engine.withSlot(options, async (signal) => {
         const begun = performance.now();
         const limited = { ...options, signal };
         options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
@@ -113,7 +113,7 @@ export function assembleRestorer<Input>(
         const { source, sink, result } = await openPixels(image, beside.metadata, signal);
         const [halfWidth, halfHeight] = [Math.ceil(width / 2), Math.ceil(height / 2)];
         const prior = imageSink(halfWidth, halfHeight, bitDepth(image));
-        const done = await workshop.restore({ source, sink, prior }, model, limited);
+        const done = await engine.restore({ source, sink, prior }, model, limited);
         const restored = result();
         const ended = performance.now();
         const timings = {
@@ -134,14 +134,14 @@ export function assembleRestorer<Input>(
     async infer(input, options) {
       const called = performance.now();
       checkNames('infer', options, INFER_OPTION_NAMES);
-      const model = await workshop.plan(options);
-      return workshop.inTurn(options, async (signal) => {
+      const model = await engine.resolveModel(options);
+      return engine.withSlot(options, async (signal) => {
         const begun = performance.now();
         options.onProgress?.({ phase: 'decode', tile: 0, tiles: 0, fraction: 0 });
         const { image, metadata, warnings } = await open(input, { ...options, signal });
         const decoded = performance.now();
         const { source } = await openPixels(image, metadata, signal);
-        const { residual, report } = await workshop.infer({ source }, model, { ...options, signal });
+        const { residual, report } = await engine.infer({ source }, model, { ...options, signal });
         const ended = performance.now();
         const [queue, decode, restore] = [begun - called, decoded - begun, ended - decoded];
         const timings = { queue, decode, restore, encode: 0, total: ended - called };
@@ -160,9 +160,9 @@ export function assembleRestorer<Input>(
       return { image: result(), ...beside, report };
     },
     warmup: ({ task, model, signal }) =>
-      workshop.inTurn(signal ? { signal } : {}, (both) => workshop.warmup(task, model, both)),
-    dispose: () => workshop.dispose(),
-    [Symbol.asyncDispose]: () => workshop.dispose(),
+      engine.withSlot(signal ? { signal } : {}, (both) => engine.warmup(task, model, both)),
+    dispose: () => engine.dispose(),
+    [Symbol.asyncDispose]: () => engine.dispose(),
   };
   return restorer;
 }

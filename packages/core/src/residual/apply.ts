@@ -1,4 +1,5 @@
 import { ElfinError, throwIfAborted } from '../base/errors.ts';
+import { wait } from '../base/wait.ts';
 import { compose, type Finish } from '../tiling/compose.ts';
 import type { PixelSink, PixelSource } from '../tiling/pixels.ts';
 import { createEnlarger } from './enlarge.ts';
@@ -52,6 +53,6 @@ export async function applyResidual(
     await sink.write(0, y, width, rows, compose(result, before, bitDepth, options));
     onProgress?.((y + rows) / height);
     // Arithmetic on this thread: whoever else waits for it has a turn.
-    await new Promise((resolve) => setTimeout(resolve));
+    await wait(0);
   }
 }

@@ -5,9 +5,8 @@ import type { Header } from '../image/codec.ts';
 import { openPicture, spaceOf } from '../image/picture.ts';
 import { decodeToFile } from '../image/raw-file.ts';
 import type { Warning } from '../image/warnings.ts';
-
+import { type RestoreEngine, thumbnailOf } from './engine.ts';
 import type { Classification, Classify, RestoreOptions } from './options.ts';
-import { thumbnailOf, type Workshop } from './work.ts';
 
 /** How a picture is looked at: as in `RestoreOptions`. */
 export interface ClassifyOptions
@@ -27,14 +26,14 @@ const NAMES = ['limits', 'animated', 'strict', 'signal', 'deadline', 'directory'
 
 /** What `auto` would go by, in the restorer's turn and in the memory of a window: no network runs. */
 export async function classifyThroughFiles(
-  workshop: Workshop,
+  engine: RestoreEngine,
   classify: Classify | undefined,
   read: (options: ClassifyOptions) => Promise<Uint8Array>,
   options: ClassifyOptions,
 ): Promise<Classified> {
   checkNames('classify', options, NAMES);
   if (!classify) throw new ElfinError('OPTION_INVALID', 'This restorer has no classifier; make it with one.');
-  return workshop.inTurn(options, async (signal) => {
+  return engine.withSlot(options, async (signal) => {
     const { limits, animated, strict, directory } = options;
     const given = await read({ ...options, signal });
     const folder = directory === undefined ? {} : { directory };

@@ -7,9 +7,9 @@ import { openPicture, spaceOf, untagged } from '../image/picture.ts';
 import type { PixelImage } from '../image/pixels.ts';
 import { createFileSink, decodeToFile } from '../image/raw-file.ts';
 import { imageSink } from '../tiling/pixels.ts';
+import type { RestoreEngine } from './engine.ts';
 import { RESTORE_OPTION_NAMES, type RestoreOptions } from './options.ts';
 import { finishReport, type RestoreReport } from './report.ts';
-import type { Workshop } from './work.ts';
 
 /** How a restored image is written. */
 export interface EncodedOptions extends RestoreOptions {
@@ -40,7 +40,7 @@ export interface RestoredBytes {
  * image's size (`whole` excepted). Errors: those of `Restorer.restore`, OUTPUT_UNWRITABLE when the temporary folder is full.
  */
 export async function restoreThroughFiles(
-  workshop: Workshop,
+  engine: RestoreEngine,
   read: (options: RestoreOptions) => Promise<Uint8Array>,
   options: EncodedOptions,
 ): Promise<RestoredBytes> {
@@ -50,8 +50,8 @@ export async function restoreThroughFiles(
   const lossy = quality === undefined ? {} : { quality };
   // Both before any work is done, as far as is known then: minutes of it would be for nothing.
   checkEncode(SHARP, { width: 1, height: 1 }, { format: options.format ?? 'png', ...lossy });
-  const model = await workshop.plan(options);
-  return workshop.inTurn(options, async (signal) => {
+  const model = await engine.resolveModel(options);
+  return engine.withSlot(options, async (signal) => {
     const limited = { ...options, signal };
     const folder = directory === undefined ? {} : { directory };
     const begun = performance.now();
@@ -75,8 +75,8 @@ export async function restoreThroughFiles(
     const picture = await openPicture(raw, { space: spaceOf(raw.metadata, header.grey), icc, signal });
     await using sink = await createFileSink({ width, height, bitDepth, channels }, folder);
     const prior = imageSink(Math.ceil(width / 2), Math.ceil(height / 2), bitDepth);
-    const piece = { source: picture.source, sink: picture.into(sink), prior };
-    const done = await workshop.restore(piece, model, limited);
+    const io = { source: picture.source, sink: picture.into(sink), prior };
+    const done = await engine.restore(io, model, limited);
     const restored = performance.now();
     // Nothing was found: the file itself, as long as it is what was asked for.
     const own = done.task === 'none' && isOwn(header, format) && metadata === raw.metadata;

@@ -8,10 +8,10 @@ import type { Runtime } from '../runtime/runtime.ts';
 import { checkWritable, type WriteOptions, writeAtomically } from './atomic.ts';
 import type { Classified, ClassifyOptions } from './classify-file.ts';
 import type { EncodedOptions, RestoredBytes } from './encoded.ts';
+import { RestoreEngine, type RestoreEngineOptions } from './engine.ts';
 import { type EncodedInput, isEncoded, readBytes } from './input.ts';
 import { readLocation } from './node-input.ts';
 import type { RestoreOptions } from './options.ts';
-import { createWorkshop, type WorkshopOptions } from './work.ts';
 
 /** A path, a `file:` URL or an `http(s):` URL, beside everything that is taken elsewhere. */
 export type NodeRestoreInput = RestoreInput | string | URL;
@@ -68,8 +68,8 @@ export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
   const { timeout = TIMEOUT } = options;
   if (!(timeout > 0)) throw new ElfinError('OPTION_INVALID', `timeout must be milliseconds above 0, not ${timeout}.`);
   const parts = withDefaults(options);
-  const workshop = createWorkshop(parts);
-  const restorer = assembleRestorer<NodeRestoreInput>(workshop, async (input, given) => {
+  const engine = new RestoreEngine(parts);
+  const restorer = assembleRestorer<NodeRestoreInput>(engine, async (input, given) => {
     const located = await locate(input, given, timeout);
     const codec = options.codec ?? (isEncoded(located) ? await loadSharpCodec() : undefined);
     return decode(located, codec, given);
@@ -77,7 +77,7 @@ export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
   const restoreEncoded: NodeRestorer['restoreEncoded'] = async (input, given) => {
     await loadSharpCodec();
     const { restoreThroughFiles } = await import('./encoded.ts');
-    return restoreThroughFiles(workshop, encodedBytes(input, timeout), given);
+    return restoreThroughFiles(engine, encodedBytes(input, timeout), given);
   };
   return {
     ...restorer,
@@ -85,7 +85,7 @@ export function createRestorer(options: NodeRestorerOptions): NodeRestorer {
     async classify(input, given = {}) {
       await loadSharpCodec();
       const { classifyThroughFiles } = await import('./classify-file.ts');
-      return classifyThroughFiles(workshop, parts.classify, encodedBytes(input, timeout), given);
+      return classifyThroughFiles(engine, parts.classify, encodedBytes(input, timeout), given);
     },
     async restoreFile(input, output, { force, ...given }) {
       const format = given.format ?? formatOf(output);
@@ -123,7 +123,7 @@ function withDefaults({
   runtime = createNodeRuntime(),
   classify = byFeatures,
   ...options
-}: NodeRestorerOptions): WorkshopOptions {
+}: NodeRestorerOptions): RestoreEngineOptions {
   return { ...options, runtime, classify };
 }
 

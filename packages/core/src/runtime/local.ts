@@ -1,13 +1,13 @@
 import type { InferenceSession } from 'onnxruntime-common';
-import pLimit from 'p-limit';
-import { ElfinError, throwIfAborted } from '../base/errors.ts';
+import { ElfinError } from '../base/errors.ts';
+import { createLimiter } from '../base/limiter.ts';
 import { elements } from '../base/tensor.ts';
 import type { ModelRef } from '../model/models.ts';
 import { createEmitter, type Target } from './emit.ts';
 import type { Engine, Loaded } from './engine.ts';
-import type { Backend, Feeds, Runtime, Session, SessionOptions } from './runtime.ts';
+import type { Backend, Feeds, Runtime, SessionOptions } from './runtime.ts';
 import { createSession, type Opened } from './session.ts';
-import { sessionKey } from './session-key.ts';
+import { createSessionPool } from './session-pool.ts';
 
 /** One way to run graphs here. */
 export interface Candidate {
@@ -27,7 +27,7 @@ export interface LocalRuntimeParts {
   readonly name: string;
   readonly engine: Engine;
   /** Ends the thread that holds the engine, when no session is left. */
-  readonly idle?: () => Promise<void>;
+  readonly idle?: (() => Promise<void>) | undefined;
   /** The ways to run a graph, best first, and those that are out of the question, with the reason. */
   readonly survey: () => Promise<{
     readonly implementation: string;
@@ -48,9 +48,7 @@ export interface LocalRuntime extends Runtime, AsyncDisposable {
  */
 export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeParts): LocalRuntime {
   const emit = createEmitter();
-  const queue = pLimit(1);
-  const shared = new Map<string, { readonly session: Promise<Session>; users: number }>();
-  let closing = 0;
+  const queue = createLimiter(1);
   // A provider that failed once is not tried again for every model.
   const failed = new Map<string, string>();
   const failures = () => [...failed].map(([provider, reason]) => ({ provider, reason }));
@@ -87,69 +85,22 @@ export function createLocalRuntime({ name, engine, survey, idle }: LocalRuntimeP
     throw new ElfinError('RUNTIME_UNAVAILABLE', `${name} has nothing to run the network on. ${reasons.join('; ')}`);
   }
 
-  async function release(key: string): Promise<void> {
-    const entry = shared.get(key);
-    if (!entry || --entry.users > 0) return;
-    shared.delete(key);
-    closing++;
-    await entry.session.then((session) => session.dispose()).finally(() => closing--);
-    // Nothing may be on its way to the thread when it is ended.
-    if (shared.size === 0 && closing === 0) await idle?.();
-  }
-
+  const open = async (model: ModelRef, options: SessionOptions) => {
+    const again = () => load(model, options);
+    return createSession(await queue.run(again), again, queue);
+  };
+  // Nothing is kept here: whoever wants to keep a graph keeps its session.
+  const pool = createSessionPool({ open }, { keep: 0, onEmpty: idle });
   const runtime: LocalRuntime = {
     name,
-    async open(model, options, context = {}) {
-      throwIfAborted(context.signal);
-      const key = sessionKey(model, options);
-      let entry = shared.get(key);
-      if (!entry) {
-        const again = () => load(model, options);
-        entry = { users: 0, session: queue(again).then((opened) => createSession(opened, again, queue)) };
-        shared.set(key, entry);
-      }
-      entry.users++;
-      try {
-        const session = await entry.session;
-        throwIfAborted(context.signal);
-        return share(session, () => release(key));
-      } catch (error) {
-        if (shared.get(key) === entry) {
-          const opened = await entry.session.catch(() => undefined);
-          if (opened) await release(key);
-          else shared.delete(key);
-        }
-        throw error;
-      }
-    },
+    open: (model, options, context = {}) => pool.acquire(model, options, context),
     async dispose() {
-      const entries = [...shared.values()];
-      shared.clear();
-      await Promise.allSettled(entries.map(async ({ session }) => (await session).dispose()));
+      await pool.dispose().catch(() => {});
       await idle?.();
     },
     [Symbol.asyncDispose]: () => runtime.dispose(),
   };
   return runtime;
-}
-
-/** One user's view of a shared session: disposed by itself, while others go on. */
-function share(session: Session, release: () => Promise<void>): Session {
-  let open = true;
-  const view: Session = {
-    backend: session.backend,
-    async run(feeds, options) {
-      if (!open) throw new ElfinError('DISPOSED', 'The session is closed; open the model again.');
-      return session.run(feeds, options);
-    },
-    async dispose() {
-      if (!open) return;
-      open = false;
-      await release();
-    },
-    [Symbol.asyncDispose]: () => view.dispose(),
-  };
-  return view;
 }
 
 const PROBE_SIDE = 64;

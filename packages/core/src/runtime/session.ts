@@ -1,6 +1,6 @@
-import type { LimitFunction } from 'p-limit';
 import { interruptible, throwIfLate } from '../base/deadline.ts';
 import { aborted, ElfinError, isElfinError, throwIfAborted } from '../base/errors.ts';
+import type { Limiter } from '../base/limiter.ts';
 import { elements } from '../base/tensor.ts';
 import type { Engine, Loaded } from './engine.ts';
 import type { Backend, Feeds, Outputs, RunOptions, Session } from './runtime.ts';
@@ -16,7 +16,7 @@ export interface Opened {
  * A session over a graph that `open` loads. After a failure that may leave the graph's memory in disorder (exhausted memory,
  * a worker thread that died) the next call loads it anew. `queue` bounds what runs at once, over all sessions of a runtime.
  */
-export function createSession(first: Opened, open: () => Promise<Opened>, queue: LimitFunction): Session {
+export function createSession(first: Opened, open: () => Promise<Opened>, queue: Limiter): Session {
   const closing = new AbortController();
   let current: Opened | undefined = first;
 
@@ -43,18 +43,21 @@ export function createSession(first: Opened, open: () => Promise<Opened>, queue:
       // ONNX Runtime cannot be stopped in the middle of a graph. The caller is let go at once; the queue's slot stays taken
       // until the graph has ended, so that memory is never asked for twice.
       const { signal, deadline } = options;
-      return interruptible(queue(work, feeds, options), {
-        signals: [
-          [signal, aborted],
-          [closing.signal, disposed],
-        ],
-        deadline,
-      });
+      return interruptible(
+        queue.run(() => work(feeds, options)),
+        {
+          signals: [
+            [signal, aborted],
+            [closing.signal, disposed],
+          ],
+          deadline,
+        },
+      );
     },
     async dispose() {
       if (closing.signal.aborted) return;
       closing.abort();
-      await queue(async () => {
+      await queue.run(async () => {
         await current?.engine.unload(current.loaded.handle);
         current = undefined;
       });

@@ -36,8 +36,7 @@ export interface AxisOptions {
 export function splitAxis(length: number, { window: most, overlap, seam, shrink }: AxisOptions): Axis {
   if (most >= length) return { length, window: length, starts: [0], seams: [] };
   const count = Math.ceil((length - overlap) / (most - overlap));
-  const needed = Math.ceil((length + (count - 1) * overlap) / count / MULTIPLE) * MULTIPLE;
-  const window = shrink ? needed : most;
+  const window = shrink ? shortestWindow(length, count, overlap) : most;
   const starts = Array.from(
     { length: count },
     (_, i) => Math.floor((i * (length - window)) / (count - 1) / MULTIPLE) * MULTIPLE,
@@ -55,6 +54,11 @@ export function splitAxis(length: number, { window: most, overlap, seam, shrink 
   // A quarter of the width must be whole, so that seams also fall on whole pixels of the half-resolution picture.
   const width = Math.floor(Math.min(overlap, ...apart) / 4) * 4;
   return { length, window, starts, seams: centres.map((c) => ({ start: c - width / 2, end: c + width / 2 })) };
+}
+
+/** The smallest window, a multiple of 16, of which `count` cover `length` and share `overlap` pixels. */
+export function shortestWindow(length: number, count: number, overlap: number): number {
+  return Math.ceil((length + (count - 1) * overlap) / count / MULTIPLE) * MULTIPLE;
 }
 
 /** The same axis at half resolution. */

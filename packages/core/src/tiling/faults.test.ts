@@ -92,11 +92,11 @@ describe('when the runtime runs out of memory', () => {
       };
       return { ...session, run };
     };
-    const source = imageSource(noise(300, 600));
-    const sink = imageSink(300, 600, 16);
+    const source = imageSource(noise(448, 600));
+    const sink = imageSink(448, 600, 16);
     const tiling = { mode: 'local', tile: 256, overlap: 64 } as const;
     await runTiles({ source, sink, open: flat, crop: 128, layout: identityLayout, tiling });
-    const column = Array.from({ length: 600 }, (_, y) => sink.image.data[y * 300 * 3]! / 65535);
+    const column = Array.from({ length: 600 }, (_, y) => sink.image.data[y * 448 * 3]! / 65535);
     expect(column[0]).toBeCloseTo(0.25, 3);
     expect(column[599]).toBeCloseTo(0.75, 3);
     for (let y = 1; y < 600; y++) {

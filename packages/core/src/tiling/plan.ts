@@ -1,6 +1,6 @@
 import { checkInteger, invalidOption } from '../base/check.ts';
 import { ElfinError } from '../base/errors.ts';
-import { type Axis, splitAxis } from './axis.ts';
+import { type Axis, shortestWindow, splitAxis } from './axis.ts';
 import { ceilToMultiple, MULTIPLE } from './pad.ts';
 
 /** See docs/tiling.md for what each does to the picture, with figures. */
@@ -87,6 +87,8 @@ export const OVERLAP_MULTIPLE = 32;
 export const MAX_PASSES = 8;
 const MAX_THUMBNAIL = 512;
 const DEFAULT_HALO = 48;
+/** Wider seams show no less: docs/tiling.md. */
+const LOCAL_OVERLAP = 64;
 /** Side of the largest window that is taken by default. */
 export const DEFAULT_TILE = budgetSide({});
 
@@ -109,15 +111,17 @@ export function planTiles(input: PlanInput): Plan {
     width: Math.max(least, ceilToMultiple(width)),
     height: Math.max(least, ceilToMultiple(height)),
   };
-  const axis = (length: number) =>
+  const fitted = mode === 'local' && !uniform && input.tile === undefined;
+  const largest = fitted ? fitWindow(padded, tile, overlap) : { width: tile, height: tile };
+  const axis = (length: number, window: number) =>
     splitAxis(length, {
-      window: mode === 'whole' ? length : tile,
+      window: mode === 'whole' ? length : window,
       overlap,
       seam: mode === 'local' ? 'smooth' : 'cut',
-      shrink: mode === 'global' && !uniform,
+      shrink: !uniform,
     });
-  const columns = axis(padded.width);
-  const rows = axis(padded.height);
+  const columns = axis(padded.width, largest.width);
+  const rows = axis(padded.height, largest.height);
   const tiles = columns.starts.length * rows.starts.length;
   const common = { width, height, padded, columns, rows, overlap, uniform, tiles };
   const window = { width: columns.window, height: rows.window };
@@ -171,7 +175,7 @@ function defaultTile(mode: Plan['mode'], input: PlanInput): number {
 }
 
 function defaultOverlap(mode: Plan['mode'], tile: number): number {
-  const wanted = mode === 'local' ? tile / 4 : 2 * DEFAULT_HALO;
+  const wanted = mode === 'local' ? Math.min(LOCAL_OVERLAP, tile / 4) : 2 * DEFAULT_HALO;
   // Never none: windows of their own statistics that only touch leave hard seams.
   return Math.min(Math.max(OVERLAP_MULTIPLE, floorTo(OVERLAP_MULTIPLE, wanted)), maxOverlap(tile));
 }
@@ -185,6 +189,37 @@ export function maxOverlap(tile: number): number {
 function maxThumbnail({ thumbnail, ...input }: PlanInput): number {
   checkInteger('thumbnail', thumbnail, { min: 1 });
   return thumbnail ?? Math.min(MAX_THUMBNAIL, budgetSide(input));
+}
+
+/**
+ * The window of at most `tile`² pixels with which a picture is covered by the fewest pixels in all. A picture of a megapixel cut
+ * into squares of 512 would go through the network twice over. Windows are at most a quarter wider than `tile` and not much
+ * narrower, since each takes its statistics from itself; they are no higher, since a row of them is held in memory.
+ */
+function fitWindow(
+  { width, height }: { readonly width: number; readonly height: number },
+  tile: number,
+  overlap: number,
+): { readonly width: number; readonly height: number } {
+  const least = (3 * tile) / 4;
+  const candidates = (length: number, most: number) => {
+    const found: { count: number; side: number }[] = [];
+    for (let count = Math.ceil(length / most); ; count++) {
+      const side = shortestWindow(length, count, overlap);
+      if (side < Math.min(length, least) && found.length > 0) return found;
+      if (side <= most) found.push({ count, side });
+      if (count * least > length + tile) return found;
+    }
+  };
+  let best = { width: tile, height: tile, work: Number.POSITIVE_INFINITY };
+  for (const across of candidates(width, ceilToMultiple(1.25 * tile))) {
+    for (const down of candidates(height, tile)) {
+      const work = across.count * across.side * down.count * down.side;
+      if (across.side * down.side <= tile * tile && work < best.work)
+        best = { width: across.side, height: down.side, work };
+    }
+  }
+  return best;
 }
 
 function floorTo(multiple: number, value: number): number {

@@ -56,7 +56,7 @@ export function createGraphs({ models, runtime, keep }: GraphsOptions): Graphs {
       VARIANTS.map((variant) => [graphName({ model: model.name, ...variant }), { model, variant }] as const),
     ),
   );
-  const pool = createSessionPool(runtime, keep);
+  const pool = createSessionPool(runtime, { keep });
 
   function find(name: string): { readonly model: ModelRef; readonly variant: Omit<GraphVariant, 'model'> } {
     const found = graphs.get(name);
@@ -79,7 +79,7 @@ export function createGraphs({ models, runtime, keep }: GraphsOptions): Graphs {
     },
     async run(name, feeds, outputs) {
       const { model, variant } = find(name);
-      await using session = await pool.open(model, variant);
+      await using session = await pool.acquire(model, variant);
       return await session.run(feeds, outputs ? { outputs } : {});
     },
     dispose: () => pool.dispose(),

@@ -6,9 +6,10 @@ import {
   circuitBreaker,
   handleWhen,
 } from 'cockatiel';
-import pLimit, { type LimitFunction } from 'p-limit';
 import { interruptible, LONGEST_WAIT } from '../../base/deadline.ts';
-import { aborted, ElfinError, isElfinError } from '../../base/errors.ts';
+import { ElfinError, isElfinError } from '../../base/errors.ts';
+import { createLimiter, type Limiter } from '../../base/limiter.ts';
+import { wait } from '../../base/wait.ts';
 import { adviceOf, failureOfResponse, failureOfTransport } from './failure.ts';
 
 /** As many connections as workerd opens for one request; enough to fill a worker's batch while another runs. */
@@ -69,7 +70,7 @@ interface Endpoint {
   readonly url: string;
   readonly token: string | undefined;
   readonly breaker: CircuitBreakerPolicy;
-  readonly limit: LimitFunction;
+  readonly limiter: Limiter;
   inFlight: number;
   /** Milliseconds since the epoch from which an open breaker lets one call through again. */
   shutUntil: number;
@@ -87,8 +88,8 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
       halfOpenAfter: breaker.openMs,
       breaker: new ConsecutiveBreaker(breaker.failures),
     });
-    const limit = pLimit(inFlight);
-    const endpoint: Endpoint = { url: baseOf(url), token, breaker: circuit, limit, inFlight: 0, shutUntil: 0 };
+    const limiter = createLimiter(inFlight);
+    const endpoint: Endpoint = { url: baseOf(url), token, breaker: circuit, limiter, inFlight: 0, shutUntil: 0 };
     circuit.onBreak(() => {
       endpoint.shutUntil = Date.now() + breaker.openMs;
     });
@@ -141,7 +142,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
         try {
           // A call that waits for others to end is let go when its own time is up: the queue knows of no clock.
           return await interruptible(
-            endpoint.limit(() => {
+            endpoint.limiter.run(async () => {
               call.signal?.throwIfAborted();
               return endpoint.breaker.execute(() => attempt(endpoint, call));
             }),
@@ -194,20 +195,9 @@ function fromPolicy(error: unknown, url: string, call: Call<unknown>): ElfinErro
  * `error` when time is up.
  */
 async function pause(error: ElfinError, attempts: number, { signal, deadline }: Call<unknown>): Promise<void> {
-  const wait = Math.min(LONGEST_PAUSE, adviceOf(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1));
-  if (deadline !== undefined && Date.now() + wait >= deadline) throw error;
-  await new Promise<void>((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(aborted(signal));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop);
-      resolve();
-    }, wait);
-    if (signal?.aborted) stop();
-    else signal?.addEventListener('abort', stop, { once: true });
-  });
+  const ms = Math.min(LONGEST_PAUSE, adviceOf(error) ?? (50 + Math.random() * 50) * 2 ** (attempts - 1));
+  if (deadline !== undefined && Date.now() + ms >= deadline) throw error;
+  await wait(ms, signal);
 }
 
 function baseOf(url: string): string {

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import { namedModel } from '../../../../../test/helpers/accelerator.ts';
 import type { Tensor } from '../../base/tensor.ts';
 import { decodeInferRequest, encodeInferResponse, HEADER_LENGTH } from '../../protocol/open-inference.ts';
-import { createSessionPool } from '../../restore/sessions.ts';
+import { createSessionPool } from '../session-pool.ts';
 import { createRemoteRuntime } from './remote.ts';
 
 const model = namedModel();
@@ -102,10 +102,10 @@ test('an abort ends the opening, in the pool too, where others go on waiting', a
   const enough = () => AbortSignal.timeout(100);
   await expect(runtime.open(model, options, { signal: enough() })).rejects.toMatchObject({ code: 'ABORTED' });
 
-  const pool = createSessionPool(runtime, 1);
-  const waits = pool.open(model, options);
-  await expect(pool.open(model, options, { signal: enough() })).rejects.toMatchObject({ code: 'ABORTED' });
-  await expect(pool.open(model, options, { deadline: Date.now() + 100 })).rejects.toMatchObject({
+  const pool = createSessionPool(runtime, { keep: 1 });
+  const waits = pool.acquire(model, options);
+  await expect(pool.acquire(model, options, { signal: enough() })).rejects.toMatchObject({ code: 'ABORTED' });
+  await expect(pool.acquire(model, options, { deadline: Date.now() + 100 })).rejects.toMatchObject({
     code: 'DEADLINE_EXCEEDED',
   });
   expect(pool.has(model, options)).toBe(true);
@@ -113,8 +113,8 @@ test('an abort ends the opening, in the pool too, where others go on waiting', a
   await (await waits).run({ image }, run);
   await pool.dispose();
 
-  const alone = createSessionPool(runtime, 1);
-  await expect(alone.open(model, options, { signal: enough() })).rejects.toMatchObject({ code: 'ABORTED' });
+  const alone = createSessionPool(runtime, { keep: 1 });
+  await expect(alone.acquire(model, options, { signal: enough() })).rejects.toMatchObject({ code: 'ABORTED' });
   expect(alone.has(model, options)).toBe(false);
   await alone.dispose();
 });

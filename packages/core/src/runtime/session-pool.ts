@@ -1,25 +1,34 @@
 import { interruptible, throwIfLate } from '../base/deadline.ts';
-import { aborted, throwIfAborted } from '../base/errors.ts';
+import { aborted, ElfinError, throwIfAborted } from '../base/errors.ts';
 import type { ModelRef } from '../model/models.ts';
-import type { Runtime, Session, SessionOptions } from '../runtime/runtime.ts';
-import { sessionKey } from '../runtime/session-key.ts';
+import type { Runtime, Session, SessionOptions } from './runtime.ts';
+import { sessionKey } from './session-key.ts';
 
-/** Sessions that outlive an image, so that the next one need not open them again. */
+/** Sessions shared by all who want the same graph, and kept for the next ones. */
 export interface SessionPool {
-  /** A session whose `dispose` gives it back. Errors: those of the runtime, ABORTED, DEADLINE_EXCEEDED. */
-  open(model: ModelRef, options: SessionOptions, wanted?: SessionWish): Promise<Session>;
+  /** A session whose `dispose` releases it. Errors: those of the runtime, ABORTED, DEADLINE_EXCEEDED. */
+  acquire(model: ModelRef, options: SessionOptions, wanted?: AcquireOptions): Promise<Session>;
   /** Whether it is at hand, or being opened. */
   has(model: ModelRef, options: SessionOptions): boolean;
+  /** Closes all of them, used ones too. */
   dispose(): Promise<void>;
 }
 
 /** How a session is wanted. Several may wait for one opening: it ends early only when all of them have left. */
-export interface SessionWish {
+export interface AcquireOptions {
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds since the epoch. */
   readonly deadline?: number | undefined;
-  /** Whether it is worth keeping, as by default; if not, it is closed when given back, unless others use it. */
+  /** Whether it is worth keeping, as by default; if not, it is closed when released, unless others use it. */
   readonly keep?: boolean | undefined;
+}
+
+/** What a pool is made of. */
+export interface SessionPoolOptions {
+  /** Most sessions kept that nobody uses; the one unused for longest is closed first. */
+  readonly keep: number;
+  /** Called when the last session is closed and none is being opened. */
+  readonly onEmpty?: (() => Promise<void>) | undefined;
 }
 
 interface Entry {
@@ -30,8 +39,8 @@ interface Entry {
   users: number;
 }
 
-/** Keeps at most `keep` sessions that nobody uses; the one unused for longest is closed first. */
-export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
+/** A pool over a runtime. Counts users, so that a session is closed neither under somebody nor twice. */
+export function createSessionPool(runtime: Pick<Runtime, 'open'>, { keep, onEmpty }: SessionPoolOptions): SessionPool {
   // In the order of their last use.
   const entries = new Map<string, Entry>();
   const closing = new Set<Promise<void>>();
@@ -52,18 +61,21 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
     return entry;
   }
 
-  function close({ session }: Entry): Promise<void> {
+  async function close({ session }: Entry): Promise<void> {
     const closed = session.then(
       (opened) => opened.dispose(),
       () => undefined,
     );
-    const done = () => closing.delete(closed);
     closing.add(closed);
-    closed.then(done, done);
-    return closed;
+    try {
+      await closed;
+    } finally {
+      closing.delete(closed);
+      if (entries.size === 0 && closing.size === 0) await onEmpty?.();
+    }
   }
 
-  async function giveBack(key: string, entry: Entry, keepIt: boolean): Promise<void> {
+  async function release(key: string, entry: Entry, keepIt: boolean): Promise<void> {
     entry.users--;
     if (entries.get(key) !== entry) return;
     entries.delete(key);
@@ -83,7 +95,7 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
   }
 
   return {
-    async open(model, options, { signal, deadline, keep: keepIt = true } = {}) {
+    async acquire(model, options, { signal, deadline, keep: keepIt = true } = {}) {
       throwIfAborted(signal);
       throwIfLate(deadline);
       const key = sessionKey(model, options);
@@ -93,9 +105,9 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
       try {
         const session = await interruptible(entry.session, { signals: [[signal, aborted]], deadline });
         throwIfAborted(signal);
-        return lend(session, () => giveBack(key, entry, keepIt));
+        return share(session, () => release(key, entry, keepIt));
       } catch (error) {
-        await giveBack(key, entry, true);
+        await release(key, entry, true);
         throw error;
       }
     },
@@ -109,17 +121,21 @@ export function createSessionPool(runtime: Runtime, keep: number): SessionPool {
   };
 }
 
-function lend(session: Session, back: () => Promise<void>): Session {
-  let lent = true;
-  const dispose = async () => {
-    if (!lent) return;
-    lent = false;
-    await back();
-  };
-  return {
+/** One user's view of a shared session: disposed by itself, while others go on. */
+function share(session: Session, release: () => Promise<void>): Session {
+  let open = true;
+  const view: Session = {
     backend: session.backend,
-    run: (feeds, options) => session.run(feeds, options),
-    dispose,
-    [Symbol.asyncDispose]: dispose,
+    async run(feeds, options) {
+      if (!open) throw new ElfinError('DISPOSED', 'The session is closed; open the model again.');
+      return session.run(feeds, options);
+    },
+    async dispose() {
+      if (!open) return;
+      open = false;
+      await release();
+    },
+    [Symbol.asyncDispose]: () => view.dispose(),
   };
+  return view;
 }
