@@ -36,7 +36,7 @@ const VERBS: Readonly<Record<string, { readonly about: string; readonly load: ()
     load: async () => (await import('./verbs/worker.ts')).worker,
   },
   watch: {
-    about: 'Restore on upload, told by the webhook of MinIO or versitygw, or by a queue of SQS',
+    about: 'Restore on upload, told by a webhook or by a queue of SQS',
     load: async () => (await import('./verbs/watch.ts')).watch,
   },
   backfill: {
