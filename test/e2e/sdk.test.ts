@@ -105,7 +105,7 @@ describe('result', () => {
   test('tiles: by mode and in detail', async () => {
     const wide = noise(208, 144);
     const local = await restorer.restore(wide, { task: 'derain', tiling: { mode: 'local', tile: 128, overlap: 32 } });
-    expect(local.report).toMatchObject({ tiling: 'local', overlap: 32, window: { width: 128, height: 128 } });
+    expect(local.report).toMatchObject({ tiling: 'local', overlap: 32, window: { width: 128, height: 96 } });
     const tiling = { mode: 'global', tile: 128, overlap: 64, passes: 2 } as const;
     const global = await restorer.restore(wide, { task: 'derain', tiling });
     expect(global.report).toMatchObject({ tiling: 'global', passes: 2 });
