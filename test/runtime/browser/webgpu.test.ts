@@ -63,6 +63,9 @@ test('a GPU that is lost again and again costs time, not the picture: wasm goes 
   await page.evaluate(() => {
     const script = (text: string) => URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
     const losing = script(`
+      // The software adapter of this browser stands for a real one, which \`auto\` would take.
+      Object.defineProperty(GPUAdapter.prototype, 'isFallbackAdapter', { get: () => false });
+      Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
       const { requestDevice } = GPUAdapter.prototype;
       GPUAdapter.prototype.requestDevice = async function (...given) {
         const device = await requestDevice.apply(this, given);
