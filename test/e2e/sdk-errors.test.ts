@@ -103,7 +103,10 @@ describe('what is wrong is told', () => {
       else if (path === '/claims') answer.writeHead(200, { 'content-length': 10 ** 9 }).write('x');
       else if (path === '/floods') {
         answer.writeHead(200);
-        const more = () => answer.writable && answer.write(Buffer.alloc(65536), more);
+        // A reader that has left fails each write at once: going on would leave nobody else a turn.
+        const more = (failed?: Error | null) => {
+          if (!failed && !answer.destroyed) answer.write(Buffer.alloc(65536), more);
+        };
         more();
       } else if (path === '/drops') {
         answer.writeHead(200, { 'content-length': 1000 }).write('x');
