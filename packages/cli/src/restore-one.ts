@@ -5,8 +5,8 @@ import { checkWritable, type EncodedOptions, type NodeRestorer } from '@elfin/co
 import type { Outcome } from './batch/outcome.ts';
 import type { Input } from './io/inputs.ts';
 import { filesOf, type Target } from './io/outputs.ts';
-import { readPipe } from './io/pipe.ts';
-import { readStdin, writeStdout } from './io/stdio.ts';
+import { sourceOf } from './io/source.ts';
+import { writeStdout } from './io/stdio.ts';
 import { writeComparison, writeMap } from './report/compare.ts';
 
 /** What is to be done with one input. */
@@ -30,7 +30,7 @@ export async function restoreOne(
     await mkdir(dirname(path), { recursive: true }).catch(() => undefined);
     await checkWritable(path, { force });
   }
-  const source = await sourceOf(input, given);
+  const source = await sourceOf(input, { limit: given.limits?.bytes ?? DEFAULT_LIMITS.bytes, signal: given.signal });
   const options = { ...given, ...(target.format && { format: target.format }) };
   const { path, comparison, map } = target;
   if (path === '-') {
@@ -42,14 +42,4 @@ export async function restoreOne(
   if (comparison !== undefined) await writeComparison(comparison, source, path, { force });
   if (map !== undefined) await writeMap(map, degradation(), { force });
   return { input: input.path, output: path, comparison, map, report };
-}
-
-/** What the SDK is given: a path or a URL, or the bytes of what can be read but once. */
-async function sourceOf(
-  { path, kind }: Input,
-  { limits, signal }: RestoreRequest['options'],
-): Promise<string | Uint8Array> {
-  const limit = limits?.bytes ?? DEFAULT_LIMITS.bytes;
-  if (kind === 'stdin') return readStdin(limit);
-  return kind === 'pipe' ? readPipe(path, limit, signal) : path;
 }

@@ -1,4 +1,5 @@
 import { ElfinError } from '@elfin/core';
+import { EXIT } from '../report/failure.ts';
 
 /** The signals that end a batch in good order. */
 export type EndingSignal = 'SIGINT' | 'SIGTERM';
@@ -9,6 +10,8 @@ export interface Interruption extends Disposable {
   readonly signal: AbortSignal;
   /** Which one came. */
   readonly by: EndingSignal | undefined;
+  /** What the process ends with where one came. */
+  readonly exitCode: typeof EXIT.interrupted | typeof EXIT.terminated | undefined;
 }
 
 /** Listens until disposed of. */
@@ -25,6 +28,9 @@ export function listenForInterruption(): Interruption {
     signal: controller.signal,
     get by() {
       return by;
+    },
+    get exitCode() {
+      return by && (by === 'SIGINT' ? EXIT.interrupted : EXIT.terminated);
     },
     [Symbol.dispose]() {
       process.off('SIGINT', stop);

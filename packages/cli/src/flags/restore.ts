@@ -1,4 +1,4 @@
-import { type OutputFormat, type RestoreOptions, restoreOptionsOf, TASKS } from '@elfin/core';
+import { type Limits, type OutputFormat, type RestoreOptions, restoreOptionsOf, TASKS } from '@elfin/core';
 import type { EncodedOptions } from '@elfin/core/node';
 import type { ParsedArgs } from 'citty';
 import { defineFlags, numberFlag } from './command.ts';
@@ -7,9 +7,12 @@ import { chooseModel, MODEL_FLAG } from './models.ts';
 import { OPTION_FLAGS, readOptionFlags } from './options.ts';
 
 /** Cameras of “50 megapixels” give up to 51.4. */
-const MOST_MEGAPIXELS = 52;
+const MAX_MEGAPIXELS = 52;
 /** Their photos as TIFF; a file is read whole. */
-const MOST_MEGABYTES = 400;
+const MAX_MEGABYTES = 400;
+
+/** What a photo may cost where no flag says otherwise. */
+export const LIMITS: Limits = { pixels: MAX_MEGAPIXELS * 1e6, bytes: MAX_MEGABYTES * 1e6 };
 
 /** The flags of `elfin restore`. */
 export const RESTORE_FLAGS = defineFlags({
@@ -51,12 +54,12 @@ export const RESTORE_FLAGS = defineFlags({
   'max-pixels': {
     type: 'string',
     valueHint: 'megapixels',
-    description: `Refuse larger images (default ${MOST_MEGAPIXELS})`,
+    description: `Refuse larger images (default ${MAX_MEGAPIXELS})`,
   },
   'max-bytes': {
     type: 'string',
     valueHint: 'megabytes',
-    description: `Refuse larger files (default ${MOST_MEGABYTES})`,
+    description: `Refuse larger files (default ${MAX_MEGABYTES})`,
   },
   force: { type: 'boolean', description: 'Replace what exists' },
   'skip-existing': { type: 'boolean', description: 'Leave out inputs whose result exists' },
@@ -74,8 +77,8 @@ export type RestoreArgs = ParsedArgs<typeof RESTORE_FLAGS>;
 
 /** What the flags say of a restoration and of how its result is written. Errors: OPTION_INVALID, and those of `loadModel`. */
 export async function restoreOptions(args: RestoreArgs): Promise<EncodedOptions> {
-  const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 }) ?? MOST_MEGAPIXELS;
-  const megabytes = numberFlag('max-bytes', args['max-bytes'], { min: 0.0001, max: 2000 }) ?? MOST_MEGABYTES;
+  const megapixels = numberFlag('max-pixels', args['max-pixels'], { min: 0.0001, max: 10_000 }) ?? MAX_MEGAPIXELS;
+  const megabytes = numberFlag('max-bytes', args['max-bytes'], { min: 0.0001, max: 2000 }) ?? MAX_MEGABYTES;
   const task = args.task as RestoreOptions['task'];
   const { format: _, quality, metadata, icc, ...chosen } = readOptionFlags(args);
   return {

@@ -2,15 +2,12 @@ import { type Classified, createRestorer } from '@elfin/core/node';
 import { listenForInterruption } from '../batch/interruption.ts';
 import { defineVerb } from '../flags/command.ts';
 import { bundledModels } from '../flags/models.ts';
-import { expandInputs, type Input } from '../io/inputs.ts';
-import { readPipe } from '../io/pipe.ts';
+import { LIMITS } from '../flags/restore.ts';
+import { expandInputs } from '../io/inputs.ts';
 import { printable } from '../io/printable.ts';
-import { readStdin } from '../io/stdio.ts';
+import { sourceOf } from '../io/source.ts';
 import { EXIT, type Failure, failureOf, printFailure, usageError } from '../report/failure.ts';
 import { table } from '../report/table.ts';
-
-/** The limits of `elfin restore`. */
-const LIMITS = { pixels: 52_000_000, bytes: 400_000_000 };
 
 interface Row {
   readonly input: string;
@@ -35,11 +32,9 @@ export const classify = defineVerb({
     for (const input of inputs) {
       if (interruption.signal.aborted) break;
       try {
-        const { classification } = await restorer.classify(await sourceOf(input, interruption.signal), {
-          limits: LIMITS,
-          animated: 'first',
-          signal: interruption.signal,
-        });
+        const { signal } = interruption;
+        const source = await sourceOf(input, { limit: LIMITS.bytes, signal });
+        const { classification } = await restorer.classify(source, { limits: LIMITS, animated: 'first', signal });
         rows.push({ input: input.path, classification });
       } catch (error) {
         if (interruption.signal.aborted) break;
@@ -48,15 +43,10 @@ export const classify = defineVerb({
       }
     }
     process.stdout.write(args.json ? `${JSON.stringify({ images: rows })}\n` : tableOf(rows));
-    if (interruption.by) return interruption.by === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
+    if (interruption.exitCode) return interruption.exitCode;
     return rows.some(({ error }) => error) ? EXIT.failed : EXIT.done;
   },
 });
-
-async function sourceOf({ path, kind }: Input, signal: AbortSignal): Promise<string | Uint8Array> {
-  if (kind === 'stdin') return readStdin(LIMITS.bytes);
-  return kind === 'pipe' ? readPipe(path, LIMITS.bytes, signal) : path;
-}
 
 function tableOf(rows: readonly Row[]): string {
   const cells = rows.map(({ input, classification, error }) => [

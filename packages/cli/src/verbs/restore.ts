@@ -1,4 +1,4 @@
-import { createRestorer } from '@elfin/core/node';
+import { createRestorer, type EncodedOptions } from '@elfin/core/node';
 import { runBatch } from '../batch/batch.ts';
 import { dryRunTable, planDryRun } from '../batch/dry-run.ts';
 import { ingredientsOf } from '../batch/ingredients.ts';
@@ -53,13 +53,13 @@ function skipPolicy(args: Args): SkipPolicy {
   return args.resume ? 'resume' : args['skip-existing'] ? 'existing' : 'refuse';
 }
 
-async function ledgerFor(args: Args) {
-  return args.resume ? openLedger(await ingredientsOf(await restoreOptions(args), bundledModels())) : undefined;
+async function ledgerFor(args: Args, options: EncodedOptions) {
+  return args.resume ? openLedger(await ingredientsOf(options, bundledModels())) : undefined;
 }
 
 async function dryRun(args: Args, plan: OutputPlan, inputs: readonly Input[]): Promise<ExitCode> {
-  await restoreOptions(args);
-  const how = { skip: skipPolicy(args), force: args.force === true, ledger: await ledgerFor(args) };
+  const options = await restoreOptions(args);
+  const how = { skip: skipPolicy(args), force: args.force === true, ledger: await ledgerFor(args, options) };
   const planned = await planDryRun(plan, inputs, how);
   process.stdout.write(args.json ? `${JSON.stringify({ images: planned })}\n` : dryRunTable(planned));
   return EXIT.done;
@@ -68,7 +68,7 @@ async function dryRun(args: Args, plan: OutputPlan, inputs: readonly Input[]): P
 async function restoreAll(args: Args, plan: OutputPlan, found: Expanded, quiet: boolean): Promise<ExitCode> {
   const options = await restoreOptions(args);
   const skip = skipPolicy(args);
-  const ledger = await ledgerFor(args);
+  const ledger = await ledgerFor(args, options);
   const threads = numberFlag('threads', args.threads, { min: 1, max: 1024, integer: true });
   const jobs = numberFlag('jobs', args.jobs, { min: 1, max: 64, integer: true }) ?? 1;
   const [json, debug, verbose] = [args.json === true, args.debug === true, args.verbose === true];
@@ -95,7 +95,7 @@ async function restoreAll(args: Args, plan: OutputPlan, found: Expanded, quiet: 
   const outcomes = [...refused, ...links, ...done];
   const counts = countOutcomes(outcomes, found.inputs.length + refused.length + links.length);
   tellEnd({ counts, outcomes, leftOut: found.leftOut, by: interruption.by, json, quiet });
-  if (interruption.by) return interruption.by === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
+  if (interruption.exitCode) return interruption.exitCode;
   // Where the words alone are at fault, nothing was tried.
   const misused = plan.targets.size === 0 && plan.refused.size > 0;
   return misused ? EXIT.usage : counts.failed > 0 ? EXIT.failed : EXIT.done;
